@@ -1,0 +1,3 @@
+module github.com/goatkit/goatflow-plugin/bindings/go
+
+go 1.24

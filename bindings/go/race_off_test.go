@@ -1,0 +1,5 @@
+//go:build !race
+
+package goatflowplugin_test
+
+const raceEnabled = false

@@ -1,0 +1,3 @@
+module github.com/goatkit/goatflow-plugin/bindings/plugin-go
+
+go 1.26

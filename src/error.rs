@@ -1,0 +1,419 @@
+//! One error type for everything: a stable code, a sentence for people, a JSON detail for programs.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// Result of everything that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+macro_rules! error_codes {
+    ($($(#[$meta:meta])* $name:ident = $number:literal, $slug:literal;)*) => {
+        /// Stable error codes. The discriminant is the status number of the C API; numbers and slugs are
+        /// never changed and never reused.
+        ///
+        /// 1xx argument, 2xx package and manifest, 3xx signature, 4xx denied by policy, 5xx plugin failed,
+        /// 6xx lifecycle state, 7xx host or provider failed, 8xx environment, 9xx fault of the library.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(i32)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$meta])* $name = $number,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, ascending by number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Stable dotted name, for example `policy.sql.table_denied`.
+            #[must_use]
+            pub fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// NUL-terminated form of [`Self::slug`], for C.
+            pub(crate) fn slug_c(self) -> &'static std::ffi::CStr {
+                match self {
+                    $(Self::$name => {
+                        const TEXT: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
+                            concat!($slug, "\0").as_bytes(),
+                        ) {
+                            Ok(text) => text,
+                            Err(_) => c"unknown",
+                        };
+                        TEXT
+                    })*
+                }
+            }
+
+            /// Name in capitals as the header spells it, for example `POLICY_SQL_TABLE_DENIED`.
+            #[must_use]
+            pub fn constant_name(self) -> String {
+                self.slug().replace('.', "_").to_ascii_uppercase()
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// An argument has a value that is not allowed.
+    ArgumentInvalid = 100, "argument.invalid";
+    /// A required pointer is NULL.
+    ArgumentNull = 101, "argument.null";
+    /// A text argument is not UTF-8.
+    ArgumentUtf8 = 102, "argument.utf8";
+    /// A handle was freed, never issued, or is of another type.
+    ArgumentHandle = 103, "argument.handle";
+    /// An enumerated argument has an unknown value.
+    ArgumentEnum = 104, "argument.enum";
+    /// A `struct_size` field is impossible.
+    ArgumentStructSize = 105, "argument.struct_size";
+    /// A struct carries options this library version does not know.
+    ArgumentUnsupportedOption = 106, "argument.unsupported_option";
+    /// A document is not well-formed JSON.
+    ArgumentJson = 107, "argument.json";
+    /// An argument exceeds its size limit.
+    ArgumentTooLarge = 108, "argument.too_large";
+    /// The manager's configuration document is refused.
+    ArgumentConfig = 109, "argument.config";
+    /// A caller's buffer is too small for the result.
+    ArgumentBufferTooSmall = 110, "argument.buffer_too_small";
+    /// The caller was compiled against another ABI version.
+    ArgumentAbi = 111, "argument.abi";
+
+    /// The path of a plugin does not exist.
+    PackageNotFound = 200, "package.not_found";
+    /// A plugin directory has no manifest, or more than one.
+    PackageManifestMissing = 201, "package.manifest_missing";
+    /// The manifest can't be read or breaks a rule.
+    PackageManifestInvalid = 202, "package.manifest_invalid";
+    /// The module that the manifest names does not exist, or there is not exactly one.
+    PackageModuleMissing = 203, "package.module_missing";
+    /// The file is not a WebAssembly module this library runs.
+    PackageModuleInvalid = 204, "package.module_invalid";
+    /// The module exceeds a limit that is checked before it is compiled.
+    PackageModuleLimits = 205, "package.module_limits";
+    /// The manifest asks for a runtime that this build does not have.
+    PackageRuntimeUnsupported = 206, "package.runtime_unsupported";
+    /// The module lacks required exports, exports them with wrong types, or imports what no host offers.
+    PackageContract = 207, "package.contract";
+    /// The plugin's registration can't be read or breaks a rule.
+    PackageRegistrationInvalid = 208, "package.registration_invalid";
+    /// The plugin's name is not allowed.
+    PackageNameInvalid = 209, "package.name_invalid";
+    /// Manifest and registration disagree on name or version.
+    PackageNameMismatch = 210, "package.name_mismatch";
+
+    /// The plugin has no permission of the needed type and access.
+    PolicyPermissionMissing = 400, "policy.permission_missing";
+    /// The plugin is blocked.
+    PolicyBlocked = 401, "policy.blocked";
+    /// The host function does not exist.
+    PolicyFunctionUnknown = 402, "policy.function_unknown";
+    /// The arguments of a host call are malformed.
+    PolicyArguments = 403, "policy.arguments";
+    /// The target of a host call is outside the granted scope.
+    PolicyTargetDenied = 404, "policy.target_denied";
+    /// A statement touches a table outside the grant.
+    PolicySqlTableDenied = 410, "policy.sql.table_denied";
+    /// A statement is of a kind that plugins may not run.
+    PolicySqlStatementDenied = 411, "policy.sql.statement_denied";
+    /// A statement is not fully understood, and therefore refused.
+    PolicySqlNotUnderstood = 412, "policy.sql.not_understood";
+    /// A statement calls a function that is not on the list of harmless ones.
+    PolicySqlFunctionDenied = 413, "policy.sql.function_denied";
+    /// A statement is too long, too deep or has too many tokens.
+    PolicySqlTooLarge = 414, "policy.sql.too_large";
+    /// Number or kind of the statement's arguments is wrong.
+    PolicySqlArguments = 415, "policy.sql.arguments";
+    /// A recipient is outside the granted scope.
+    PolicyEmailRecipientDenied = 420, "policy.email.recipient_denied";
+    /// An e-mail is malformed.
+    PolicyEmailInvalid = 421, "policy.email.invalid";
+    /// A URL is outside the granted scope.
+    PolicyHttpUrlDenied = 430, "policy.http.url_denied";
+    /// A host name resolves to an address that plugins may not reach.
+    PolicyHttpAddressDenied = 431, "policy.http.address_denied";
+    /// An HTTP request is malformed or uses a refused feature.
+    PolicyHttpInvalid = 432, "policy.http.invalid";
+    /// A configuration key is on the deny-list or outside the granted scope.
+    PolicyConfigKeyDenied = 440, "policy.config.key_denied";
+    /// A called plugin is outside the granted scope.
+    PolicyCalleeDenied = 450, "policy.callee_denied";
+    /// A chain of plugin calls is too deep.
+    PolicyCallDepth = 451, "policy.call_depth";
+    /// A rate limit is used up.
+    PolicyRateLimited = 460, "policy.rate_limited";
+    /// A quota is used up.
+    PolicyQuotaExceeded = 461, "policy.quota_exceeded";
+    /// A policy document is refused, or a stored one can't be read.
+    PolicyDocumentInvalid = 470, "policy.document_invalid";
+    /// A policy was changed by somebody else in the meantime.
+    PolicyRevisionConflict = 471, "policy.revision_conflict";
+
+    /// The plugin trapped.
+    PluginTrap = 500, "plugin.trap";
+    /// The call did not finish before its deadline.
+    PluginDeadline = 501, "plugin.deadline";
+    /// The call was cancelled.
+    PluginCancelled = 502, "plugin.cancelled";
+    /// The plugin reached its memory or table limit.
+    PluginMemoryLimit = 503, "plugin.memory_limit";
+    /// The plugin exhausted its stack.
+    PluginStackExhausted = 504, "plugin.stack_exhausted";
+    /// The plugin's answer exceeds the limit.
+    PluginResultTooLarge = 505, "plugin.result_too_large";
+    /// The plugin handed over a pointer or length outside its memory.
+    PluginBadPointer = 506, "plugin.bad_pointer";
+    /// The plugin's `gk_malloc` gave no memory.
+    PluginAllocation = 507, "plugin.allocation";
+    /// The plugin ended itself.
+    PluginExited = 508, "plugin.exited";
+    /// The plugin failed in a way that has no code of its own.
+    PluginFailed = 509, "plugin.failed";
+
+    /// No plugin of that name is loaded.
+    LifecyclePluginNotFound = 600, "lifecycle.plugin_not_found";
+    /// A plugin of that name is loaded already.
+    LifecycleAlreadyLoaded = 601, "lifecycle.already_loaded";
+    /// The plugin is disabled.
+    LifecycleDisabled = 602, "lifecycle.disabled";
+    /// The manager was shut down.
+    LifecycleShutDown = 603, "lifecycle.shut_down";
+    /// A plugin with a single instance was called again from within its own call.
+    LifecycleReentrant = 604, "lifecycle.reentrant";
+    /// Calls wait for each other in a circle.
+    LifecycleDeadlock = 605, "lifecycle.deadlock";
+    /// Work did not end before the time given for it.
+    LifecycleBusy = 606, "lifecycle.busy";
+    /// The host API is not available during start and registration.
+    LifecycleNotReady = 607, "lifecycle.not_ready";
+    /// The operation is not allowed from inside a callback.
+    LifecycleInCallback = 608, "lifecycle.in_callback";
+    /// Too many calls are waiting.
+    LifecycleOverloaded = 609, "lifecycle.overloaded";
+    /// The result is not there yet.
+    LifecyclePending = 610, "lifecycle.pending";
+    /// The result was handed out already.
+    LifecycleTaken = 611, "lifecycle.taken";
+
+    /// The host's callback reported a failure.
+    HostFailed = 700, "host.failed";
+    /// No provider is configured for the service.
+    HostNoProvider = 701, "host.no_provider";
+    /// The host's callback gave an answer that is not valid.
+    HostReplyInvalid = 702, "host.reply_invalid";
+    /// The database refused or failed a statement.
+    HostDatabase = 703, "host.database";
+    /// The requested thing does not exist at the provider.
+    HostNotFound = 704, "host.not_found";
+
+    /// A file or the operating system failed.
+    EnvironmentIo = 800, "environment.io";
+    /// The process was forked after the library was used; only the parent may go on using it.
+    EnvironmentForked = 801, "environment.forked";
+    /// This platform or build lacks what was asked for.
+    EnvironmentUnsupported = 802, "environment.unsupported";
+    /// The machine is out of threads, memory or descriptors.
+    EnvironmentResources = 803, "environment.resources";
+
+    /// A fault of this library.
+    InternalBug = 900, "internal.bug";
+    /// A panic was stopped at the boundary.
+    InternalPanic = 999, "internal.panic";
+}
+
+impl ErrorCode {
+    /// Number of the code in the C API.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// Code with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+
+    /// Code with this slug, if there is one.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.slug() == slug)
+    }
+
+    /// True when the same request may succeed later without any change.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::PolicyRateLimited
+                | Self::PluginDeadline
+                | Self::LifecycleBusy
+                | Self::LifecycleDeadlock
+                | Self::LifecycleOverloaded
+                | Self::LifecyclePending
+                | Self::EnvironmentResources
+        )
+    }
+
+    /// True for refusals by policy (4xx).
+    #[must_use]
+    pub fn is_denial(self) -> bool {
+        (400..500).contains(&self.number())
+    }
+}
+
+/// What went wrong: a code for programs, a sentence for people, where it is known the plugin and a JSON detail.
+#[derive(Debug)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    code: ErrorCode,
+    context: Cow<'static, str>,
+    plugin: Option<Arc<str>>,
+    detail: Map<String, Value>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Error with `context`: one lower-case clause with the offending value and, where there is one, the way out.
+    pub fn new(code: ErrorCode, context: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                code,
+                context: context.into(),
+                plugin: None,
+                detail: Map::new(),
+                source: None,
+            }),
+        }
+    }
+
+    /// Adds the cause; its text is appended to the message.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Names the plugin the error is about, unless one is named already.
+    #[must_use]
+    pub fn with_plugin(mut self, plugin: &Arc<str>) -> Self {
+        self.inner.plugin.get_or_insert_with(|| Arc::clone(plugin));
+        self
+    }
+
+    /// Puts "`prefix`: " in front of the message.
+    #[must_use]
+    pub fn prefixed(mut self, prefix: &str) -> Self {
+        self.inner.context = format!("{prefix}: {}", self.inner.context).into();
+        self
+    }
+
+    /// Adds a machine-readable fact; an existing one of that name is kept.
+    #[must_use]
+    pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.inner.detail.entry(key).or_insert(value.into());
+        self
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.inner.code
+    }
+
+    /// Plugin the error is about, if known.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&str> {
+        self.inner.plugin.as_deref()
+    }
+
+    /// Machine-readable facts about the error.
+    #[must_use]
+    pub fn detail(&self) -> &Map<String, Value> {
+        &self.inner.detail
+    }
+
+    /// Message without the causes.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.inner.context
+    }
+
+    /// The error as plugins and hosts read it: `{"code": slug, "message": …, "status": number, …}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("code".into(), self.code().slug().into());
+        object.insert("status".into(), self.code().number().into());
+        object.insert("message".into(), self.to_string().into());
+        if let Some(plugin) = self.plugin() {
+            object.insert("plugin".into(), plugin.into());
+        }
+        if !self.inner.detail.is_empty() {
+            object.insert("detail".into(), Value::Object(self.inner.detail.clone()));
+        }
+        Value::Object(object)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.context)?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Error for a state that the code rules out; records where it was noticed.
+macro_rules! bug {
+    ($($message:tt)*) => {
+        $crate::error::Error::new(
+            $crate::error::ErrorCode::InternalBug,
+            format!("{} at {}:{} (please report this)", format_args!($($message)*), file!(), line!()),
+        )
+    };
+}
+pub(crate) use bug;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_slugs_are_unique_and_ascending() {
+        for pair in ErrorCode::ALL.windows(2) {
+            assert!(pair[0].number() < pair[1].number(), "{pair:?}");
+        }
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_slug(code.slug()), Some(*code));
+            assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
+            assert_eq!(code.slug_c().to_str(), Ok(code.slug()));
+        }
+    }
+
+    #[test]
+    fn text_is_the_context_followed_by_its_causes() {
+        let error = Error::new(ErrorCode::EnvironmentIo, "can't read `x`")
+            .with_source(std::io::Error::other("disk on fire"));
+        assert_eq!(error.to_string(), "can't read `x`: disk on fire");
+    }
+}

@@ -1,0 +1,155 @@
+//! The library's own worker threads: they serve asynchronous calls, and calls whose caller has too little stack left.
+//!
+//! Worker threads never exit, because they call into language runtimes (Go, Python) that keep state for every foreign
+//! thread they have met. Their number follows the number of jobs that block at the same time, up to a bound.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// Stack of a worker thread: room for several nested guests.
+const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bound on worker threads of the process.
+const MAX_WORKERS: usize = 512;
+
+/// Jobs that wait when all workers are busy; one more is refused.
+const MAX_WAITING: usize = 100_000;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Executor {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: usize,
+    workers: usize,
+    waiting: VecDeque<Job>,
+}
+
+fn executor() -> &'static Executor {
+    static EXECUTOR: OnceLock<Executor> = OnceLock::new();
+    EXECUTOR.get_or_init(Executor::default)
+}
+
+/// Runs `job` on a worker thread, soon.
+pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let executor = executor();
+    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.waiting.len() >= MAX_WAITING {
+        return Err(Error::new(
+            ErrorCode::LifecycleOverloaded,
+            format!("{MAX_WAITING} jobs wait already (call again later, or limit how many calls are under way)"),
+        ));
+    }
+    state.waiting.push_back(Box::new(job));
+    if state.waiting.len() <= state.idle {
+        executor.work.notify_one();
+        return Ok(());
+    }
+    if state.workers < MAX_WORKERS {
+        start_worker(&mut state)?;
+    }
+    Ok(())
+}
+
+/// Adds a worker. Without one at all, nothing would ever take the job that was just queued: it is taken back.
+fn start_worker(state: &mut State) -> Result<()> {
+    let started = std::thread::Builder::new()
+        .name("goatflow-worker".into())
+        .stack_size(WORKER_STACK_BYTES)
+        .spawn(work_for_ever);
+    match started {
+        Ok(_) => {
+            state.workers += 1;
+            Ok(())
+        }
+        Err(_) if state.workers > 0 => Ok(()),
+        Err(error) => {
+            state.waiting.pop_back();
+            Err(Error::new(ErrorCode::EnvironmentResources, "can't start a worker thread").with_source(error))
+        }
+    }
+}
+
+fn work_for_ever() {
+    let executor = executor();
+    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some(job) = state.waiting.pop_front() {
+            drop(state);
+            // A job that panics has its own way to report it; the worker goes on.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+            state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
+        } else {
+            state.idle += 1;
+            state = executor.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}
+
+/// Bytes of stack that this thread has left; 0 when that can't be found out.
+#[must_use]
+pub fn remaining_stack() -> usize {
+    thread_local! { static LOWEST: Cell<usize> = const { Cell::new(0) }; }
+    let lowest = LOWEST.with(|lowest| {
+        if lowest.get() == 0 {
+            lowest.set(platform::lowest_stack_address().unwrap_or(usize::MAX));
+        }
+        lowest.get()
+    });
+    stack_marker().saturating_sub(lowest)
+}
+
+/// Address of something that lies on the stack right now.
+#[inline(never)]
+fn stack_marker() -> usize {
+    let marker = 0_u8;
+    std::hint::black_box(std::ptr::from_ref(&marker)).addr()
+}
+
+#[cfg(target_os = "linux")]
+#[path = "executor/linux.rs"]
+mod platform;
+#[cfg(not(target_os = "linux"))]
+#[path = "executor/unsupported.rs"]
+mod platform;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn jobs_that_block_do_not_hold_up_others() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let (done, finished) = mpsc::channel();
+        spawn(move || drop(blocked.recv())).unwrap();
+        spawn(move || done.send(7).unwrap()).unwrap();
+        assert_eq!(finished.recv(), Ok(7));
+        drop(release);
+    }
+
+    #[test]
+    fn a_panicking_job_does_not_take_its_worker_along() {
+        spawn(|| panic!("on purpose")).unwrap();
+        let (done, finished) = mpsc::channel();
+        spawn(move || done.send(()).unwrap()).unwrap();
+        assert_eq!(finished.recv(), Ok(()));
+    }
+
+    #[test]
+    fn remaining_stack_follows_the_size_of_the_thread() {
+        for size in [256 * 1024, 4 * 1024 * 1024] {
+            let left = std::thread::Builder::new().stack_size(size).spawn(remaining_stack).unwrap().join().unwrap();
+            assert!(left > size / 2 && left <= size + 64 * 1024, "{left} of {size}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Platforms where a thread's stack can't be measured: every call is handed to a worker thread.
+
+/// Unknown.
+pub(super) fn lowest_stack_address() -> Option<usize> {
+    None
+}

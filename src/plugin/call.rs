@@ -1,0 +1,281 @@
+//! What belongs to one call: who is calling, until when, and how it is stopped. Host-side state: nothing in it is
+//! ever read from bytes that a plugin controls.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::clock::{self, Nanos};
+use crate::error::{Error, ErrorCode, Result};
+
+/// Nested plugin calls that pass; one more fails (CONTRACT 5.7 of the reference: 10 hops).
+pub const MAX_CALL_DEPTH: u32 = 10;
+
+/// Everything that a call carries along, inherited by the calls nested in it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// Identifies the outermost call; all calls nested in it share the number.
+    pub root: u64,
+    /// Plugins that are in the middle of a call, outermost first; empty when the host calls directly.
+    pub chain: Chain,
+    /// Absolute monotonic deadline.
+    pub deadline: Nanos,
+    /// Stops the call from another thread.
+    pub cancellation: Cancellation,
+    /// What the host said about the call.
+    pub origin: Origin,
+}
+
+/// What the host says about an outermost call; handed to its callbacks.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Opaque value of the host, a pointer in the C API; never dereferenced here.
+    pub host_context: usize,
+    /// Text that ties log lines and callbacks to one request of the host.
+    pub request_id: Option<Arc<str>>,
+    /// Language for `translate`, for example `de`.
+    pub language: Option<Arc<str>>,
+}
+
+impl CallContext {
+    /// Context of a call that comes from the host.
+    #[must_use]
+    pub fn from_host(deadline: Nanos, cancellation: Cancellation, origin: Origin) -> Self {
+        static NEXT_ROOT: AtomicU64 = AtomicU64::new(1);
+        let root = NEXT_ROOT.fetch_add(1, Ordering::Relaxed);
+        Self { root, chain: Chain::default(), deadline, cancellation, origin }
+    }
+
+    /// Context of a call that `caller` makes while it serves this one. `deadline` can only shorten the inherited one.
+    #[must_use]
+    pub fn nested(&self, caller: &Arc<str>, deadline: Nanos) -> Self {
+        Self {
+            chain: self.chain.with(caller),
+            deadline: self.deadline.min(deadline),
+            ..self.clone()
+        }
+    }
+
+    /// Number of plugin calls this one is nested in.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.chain.len()
+    }
+
+    /// Fails when the call was cancelled or its deadline has passed.
+    pub fn check_alive(&self) -> Result<()> {
+        if self.cancellation.is_cancelled() {
+            return Err(cancelled());
+        }
+        if clock::now() >= self.deadline {
+            return Err(deadline_exceeded());
+        }
+        Ok(())
+    }
+
+    /// Time left until the deadline.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        Duration::from_nanos(self.deadline.saturating_sub(clock::now()))
+    }
+
+    /// Blocks the thread until `ready` gives a value, the call is cancelled or its deadline passes. Whoever makes
+    /// `ready` true must unpark this thread.
+    pub fn block_until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+        let _registration = self.cancellation.wake_me();
+        loop {
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            self.check_alive()?;
+            std::thread::park_timeout(self.remaining());
+        }
+    }
+}
+
+/// Error of a call whose time is up.
+pub(crate) fn deadline_exceeded() -> Error {
+    Error::new(
+        ErrorCode::PluginDeadline,
+        "the call did not finish before its deadline (the plugin's policy sets `call_timeout`, the caller may shorten it)",
+    )
+}
+
+/// Error of a call that was cancelled.
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorCode::PluginCancelled, "the call was cancelled")
+}
+
+/// Names of plugins in the middle of a call, as a list that shares its beginning with the contexts it came from.
+#[derive(Clone, Default)]
+pub struct Chain(Option<Arc<Link>>);
+
+struct Link {
+    name: Arc<str>,
+    length: u32,
+    outer: Chain,
+}
+
+impl Chain {
+    /// The chain with one more plugin at its inner end.
+    #[must_use]
+    pub fn with(&self, name: &Arc<str>) -> Self {
+        Self(Some(Arc::new(Link {
+            name: Arc::clone(name),
+            length: self.len() + 1,
+            outer: self.clone(),
+        })))
+    }
+
+    /// Number of plugins in the chain.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.as_ref().map_or(0, |link| link.length)
+    }
+
+    /// True when no plugin is calling.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The plugin that calls directly.
+    #[must_use]
+    pub fn innermost(&self) -> Option<&Arc<str>> {
+        self.0.as_ref().map(|link| &link.name)
+    }
+
+    /// True when the plugin is in the middle of a call.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.inwards_out().any(|link| &**link == name)
+    }
+
+    /// Names, outermost first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.inwards_out().map(|name| &**name).collect();
+        names.reverse();
+        names
+    }
+
+    fn inwards_out(&self) -> impl Iterator<Item = &Arc<str>> {
+        let mut next = self.0.as_deref();
+        std::iter::from_fn(move || {
+            let link = next?;
+            next = link.outer.0.as_deref();
+            Some(&link.name)
+        })
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(" -> "))
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+/// A switch that stops calls; the default can't be switched. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Cancellation(Option<Arc<Switch>>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    cancelled: AtomicBool,
+    blocked: Mutex<Vec<Thread>>,
+}
+
+impl Cancellation {
+    /// A switch of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Stops every call that carries the switch, now and later. Returns at once.
+    pub fn cancel(&self) {
+        let Some(switch) = &self.0 else { return };
+        switch.cancelled.store(true, Ordering::SeqCst);
+        for thread in switch.blocked.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            thread.unpark();
+        }
+    }
+
+    /// True once `cancel` was called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.as_ref().is_some_and(|switch| switch.cancelled.load(Ordering::SeqCst))
+    }
+
+    /// Unparks this thread on `cancel` for as long as the returned value lives.
+    fn wake_me(&self) -> WakeRegistration<'_> {
+        if let Some(switch) = &self.0 {
+            let mut blocked = switch.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+            blocked.push(std::thread::current());
+        }
+        WakeRegistration(self)
+    }
+}
+
+struct WakeRegistration<'a>(&'a Cancellation);
+
+impl Drop for WakeRegistration<'_> {
+    fn drop(&mut self) {
+        let Some(switch) = &self.0.0 else { return };
+        let mut blocked = switch.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let me = std::thread::current().id();
+        if let Some(position) = blocked.iter().position(|thread| thread.id() == me) {
+            blocked.swap_remove(position);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(deadline: Nanos) -> CallContext {
+        CallContext::from_host(deadline, Cancellation::new(), Origin::default())
+    }
+
+    #[test]
+    fn chain_lists_callers_outermost_first() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let nested = context(u64::MAX).nested(&a, u64::MAX).nested(&b, u64::MAX);
+        assert_eq!(nested.chain.names(), ["a", "b"]);
+        assert_eq!(nested.depth(), 2);
+        assert_eq!(nested.chain.to_string(), "a -> b");
+        assert!(nested.chain.contains("a") && !nested.chain.contains("c"));
+    }
+
+    #[test]
+    fn nested_deadline_never_grows() {
+        let outer = context(1_000);
+        assert_eq!(outer.nested(&"a".into(), 5_000).deadline, 1_000);
+        assert_eq!(outer.nested(&"a".into(), 500).deadline, 500);
+    }
+
+    #[test]
+    fn cancel_wakes_a_blocked_thread() {
+        let context = context(u64::MAX);
+        let other = context.clone();
+        let waiting = std::thread::spawn(move || other.block_until(|| None::<()>).map_err(|e| e.code()));
+        context.cancellation.cancel();
+        assert_eq!(waiting.join().unwrap(), Err(ErrorCode::PluginCancelled));
+    }
+
+    #[test]
+    fn blocking_ends_at_the_deadline() {
+        let context = context(clock::now() + 1_000_000);
+        let error = context.block_until(|| None::<()>).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PluginDeadline);
+    }
+}

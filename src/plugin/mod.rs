@@ -1,0 +1,72 @@
+//! What a plugin is, whatever runs it: a name, a registration, and functions that take and give bytes.
+
+pub mod artifact;
+pub mod call;
+pub mod manifest;
+pub mod name;
+pub mod registration;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::Result;
+pub use artifact::Artifact;
+pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin};
+pub use manifest::{Manifest, RuntimeKind};
+pub use registration::Registration;
+
+/// Takes the bytes of a result while they still lie in the plugin's memory.
+pub type ResultSink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// What a running plugin may hold and hand over; the plugin's policy decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeLimits {
+    /// Bytes of memory for each instance or process.
+    pub memory_bytes: usize,
+    /// Calls that are served at the same time.
+    pub instances: u32,
+    /// Longest arguments of a call and of a host call, in bytes.
+    pub argument_bytes: usize,
+    /// Longest result of a call and of a host call, in bytes.
+    pub result_bytes: usize,
+}
+
+/// A running plugin. A caller can't tell which runtime answers.
+pub trait Plugin: Send + Sync {
+    /// What the plugin said about itself.
+    fn registration(&self) -> &Registration;
+
+    /// Calls `function`. `result` is called once with the answer, or not at all when the plugin answers nothing.
+    ///
+    /// Blocks until the plugin has answered, at most until the context's deadline.
+    fn call(
+        &self,
+        context: &CallContext,
+        function: &str,
+        arguments: &[u8],
+        result: &mut ResultSink<'_>,
+    ) -> Result<()>;
+
+    /// Puts other limits in force, for calls that start from now on.
+    fn set_limits(&self, limits: &RuntimeLimits);
+
+    /// Frees what the plugin holds; calls that are still running end on their own.
+    fn stop(&self, patience: Duration) -> Result<()>;
+
+    /// What the runtime knows about the plugin at this moment.
+    fn usage(&self) -> RuntimeUsage;
+}
+
+/// What a runtime reports about a plugin.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct RuntimeUsage {
+    /// Instances that exist.
+    pub instances: u32,
+    /// Instances that were thrown away after a trap, a timeout or a broken limit.
+    pub instances_discarded: u64,
+    /// Calls that were handed to a thread of the library because the caller's stack was too small.
+    pub calls_relayed: u64,
+    /// Bytes of linear memory that the instances hold.
+    pub memory_bytes: u64,
+}

@@ -1,0 +1,169 @@
+//! The checks: may the plugin do this one thing? Refusals say which rule, what, and the smallest change that allows it.
+
+use serde_json::json;
+
+use super::document::PermissionType;
+use super::scope::config::{self, KeyVerdict};
+use super::scope::email::MailAddress;
+use super::wording::{self, Denial, quoted};
+use super::{Access, Policy};
+use crate::error::{Error, ErrorCode, Result};
+
+impl Policy {
+    /// Refuses when the plugin is blocked.
+    pub fn check_not_blocked(&self) -> Result<()> {
+        let Some(reason) = &self.blocked_reason else { return Ok(()) };
+        let context = format!("the plugin is blocked: {reason}");
+        Err(Error::new(ErrorCode::PolicyBlocked, context).with_detail("rule", "status"))
+    }
+
+    /// Refuses when no entry of the policy is of that type and access and names anything.
+    pub fn check_permission(&self, permission: &PermissionType, access: Access) -> Result<()> {
+        self.check_not_blocked()?;
+        let is_cache_taken = *permission == PermissionType::Cache && self.denied.has(permission, access);
+        if self.granted.has(permission, access) && !is_cache_taken {
+            return Ok(());
+        }
+        Err(permission_missing(permission, access, None))
+    }
+
+    /// Whether the plugin may read the table. `schema` is `None` for tables of the default schema; names are folded as
+    /// the database folds them.
+    #[must_use]
+    pub fn may_read_table(&self, schema: Option<&str>, table: &str) -> bool {
+        self.granted.db_read.contains(schema, table) && !self.denied.db_read.contains(schema, table)
+    }
+
+    /// Whether the plugin may write the table, which does not mean that it may read it.
+    #[must_use]
+    pub fn may_write_table(&self, schema: Option<&str>, table: &str) -> bool {
+        self.granted.db_write.contains(schema, table) && !self.denied.db_write.contains(schema, table)
+    }
+
+    /// Refuses calls of plugins that the policy does not name.
+    pub fn check_callee(&self, plugin: &str) -> Result<()> {
+        self.check_not_blocked()?;
+        if self.granted.callees.contains(plugin) && !self.denied.callees.contains(plugin) {
+            return Ok(());
+        }
+        Err(Denial {
+            code: ErrorCode::PolicyCalleeDenied,
+            rule: "plugin_call.scope",
+            target: plugin,
+            context: format!("calling plugin {} is outside the plugin's `plugin_call` permissions", quoted(plugin)),
+            suggestion: Some(json!({"type": "plugin_call", "scope": [plugin]})),
+        }
+        .into())
+    }
+
+    /// Refuses callers that this plugin's policy does not let in. Without `callable_by` every plugin may call whose own
+    /// policy lets it.
+    pub fn check_callable_by(&self, caller: &str) -> Result<()> {
+        self.check_not_blocked()?;
+        if self.callable_by.as_ref().is_none_or(|callers| callers.contains(caller)) {
+            return Ok(());
+        }
+        let context = format!("plugin {} is not in the `callable_by` list of the called plugin's policy", quoted(caller));
+        Err(Error::new(ErrorCode::PolicyCalleeDenied, context)
+            .with_detail("rule", "callable_by")
+            .with_detail("target", wording::harmless(caller))
+            .with_detail("suggestion", json!({"callable_by": [caller]})))
+    }
+
+    /// Refuses configuration keys outside the scope, and secrets that no entry spells out.
+    pub fn check_config_key(&self, key: &str) -> Result<()> {
+        self.check_not_blocked()?;
+        if let Err(problem) = config::check_key(key) {
+            let context = format!("configuration key {} is refused: {problem}", quoted(key));
+            return Err(config_denied("config.grammar", key, context, false));
+        }
+        let verdict = self.granted.config.verdict(key);
+        let what = match verdict {
+            _ if self.denied.config.covers(key) => "is taken away by the policy's `denied` list",
+            KeyVerdict::Allowed => return Ok(()),
+            KeyVerdict::OutsideScope => "is outside the plugin's `config` permissions",
+            KeyVerdict::OnDenyList => "looks like a secret; only an entry that spells the key, without `*`, allows it",
+        };
+        let rule = if verdict == KeyVerdict::OnDenyList { "config.deny_list" } else { "config.scope" };
+        Err(config_denied(rule, key, format!("configuration key {} {what}", quoted(key)), true))
+    }
+
+    /// Refuses recipients outside the scope, and everything that is not one bare address.
+    pub fn check_recipient(&self, address: &str) -> Result<()> {
+        self.checked_recipient(address).map(drop)
+    }
+
+    /// As [`Self::check_recipient`], and gives the address that was checked: mail goes to that, not to the text.
+    pub fn checked_recipient<'a>(&self, address: &'a str) -> Result<MailAddress<'a>> {
+        self.check_not_blocked()?;
+        let parsed = MailAddress::parse(address).map_err(|problem| {
+            let code = ErrorCode::PolicyEmailInvalid;
+            let context = format!("recipient {} is refused: {problem}", quoted(address));
+            Error::from(Denial { code, rule: "email.grammar", target: address, context, suggestion: None })
+        })?;
+        if self.granted.email.contains(&parsed) && !self.denied.email.contains(&parsed) {
+            return Ok(parsed);
+        }
+        Err(Denial {
+            code: ErrorCode::PolicyEmailRecipientDenied,
+            rule: "email.scope",
+            target: address,
+            context: format!("recipient {} is outside the plugin's `email` permissions", quoted(address)),
+            suggestion: Some(json!({"type": "email", "scope": [parsed.to_ascii()]})),
+        }
+        .into())
+    }
+
+    /// Refuses a host-registered function, or its target, that no entry of its type covers. A call without a target
+    /// needs an entry for all of them (`"*"`).
+    pub fn check_custom(&self, permission: &PermissionType, access: Access, target: Option<&str>) -> Result<()> {
+        self.check_not_blocked()?;
+        let PermissionType::Custom(kind) = permission else { return self.check_permission(permission, access) };
+        let is_taken = match target {
+            Some(_) => self.denied.covers_custom(kind, access, target),
+            None => self.denied.has(permission, access),
+        };
+        if self.granted.covers_custom(kind, access, target) && !is_taken {
+            return Ok(());
+        }
+        match target {
+            Some(target) if self.granted.has(permission, access) => Err(custom_denied(kind, access, target)),
+            _ => Err(permission_missing(permission, access, target)),
+        }
+    }
+}
+
+/// No entry of that type and access.
+fn permission_missing(permission: &PermissionType, access: Access, target: Option<&str>) -> Error {
+    let mut entry = json!({"type": permission.name()});
+    if !permission.ignores_access() {
+        entry["access"] = access.name().into();
+    }
+    if *permission != PermissionType::Cache {
+        entry["scope"] = json!([target.unwrap_or("...")]);
+    }
+    Denial {
+        code: ErrorCode::PolicyPermissionMissing,
+        rule: "permission",
+        target: permission.name(),
+        context: format!("the plugin has no `{permission}` permission for {} access", access.name()),
+        suggestion: Some(entry),
+    }
+    .into()
+}
+
+fn custom_denied(kind: &str, access: Access, target: &str) -> Error {
+    Denial {
+        code: ErrorCode::PolicyTargetDenied,
+        rule: "custom.scope",
+        target,
+        context: format!("{} is outside the plugin's `{kind}` permissions for {} access", quoted(target), access.name()),
+        suggestion: Some(json!({"type": kind, "access": access.name(), "scope": [target]})),
+    }
+    .into()
+}
+
+fn config_denied(rule: &'static str, key: &str, context: String, has_remedy: bool) -> Error {
+    let suggestion = has_remedy.then(|| json!({"type": "config", "access": "read", "scope": [key]}));
+    Denial { code: ErrorCode::PolicyConfigKeyDenied, rule, target: key, context, suggestion }.into()
+}

@@ -1,0 +1,173 @@
+//! The second wall: SQLite asks, while it prepares a statement, about every table and action in it. Whatever the SQL
+//! gate did not find in the text is refused here, even if the gate was fooled.
+//!
+//! Besides what the text names, a statement may touch what the owner of the schema tied to it: tables behind a granted
+//! view, tables that triggers of a written table touch, and tables tied by foreign keys to a written table.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+use crate::host::request::TableFacts;
+
+/// What the authorizer goes by.
+#[derive(Clone, Default)]
+pub(super) struct Wall(Arc<Mutex<Rules>>);
+
+#[derive(Default)]
+struct Rules {
+    mode: Mode,
+    schema: Schema,
+    /// Views and tables that became reachable through a view or trigger of the statement being prepared.
+    reached: HashSet<String>,
+}
+
+#[derive(Default)]
+enum Mode {
+    /// Nothing passes.
+    #[default]
+    Shut,
+    /// The library's own statements.
+    Open,
+    /// A plugin's statement.
+    Facts(Arc<dyn TableFacts>),
+}
+
+/// What the owner of the database tied together; names in lower case.
+#[derive(Default)]
+struct Schema {
+    version: i64,
+    views: HashSet<String>,
+    /// Trigger → its table.
+    triggers: HashMap<String, String>,
+    /// Table → tables that foreign keys tie to it, in either direction, over any number of steps.
+    tied: HashMap<String, HashSet<String>>,
+}
+
+impl Wall {
+    /// Puts the wall up around a connection.
+    pub(super) fn raise(connection: &mut Connection) -> rusqlite::Result<Self> {
+        let wall = Self::default();
+        let rules = wall.clone();
+        connection.authorizer(Some(move |context: AuthContext<'_>| rules.lock().decide(&context)))?;
+        wall.refresh(connection)?;
+        Ok(wall)
+    }
+
+    /// Reads the schema again if it has changed.
+    pub(super) fn refresh(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.open(|| {
+            let version: i64 = connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))?;
+            if version != self.lock().schema.version {
+                let schema = Schema::read(connection, version)?;
+                self.lock().schema = schema;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets the library's own statements pass while `work` runs.
+    pub(super) fn open<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.under(Mode::Open, work)
+    }
+
+    /// Lets a plugin's statement pass while `work` runs, as far as `facts` go.
+    pub(super) fn admit<T>(&self, facts: &Arc<dyn TableFacts>, work: impl FnOnce() -> T) -> T {
+        self.under(Mode::Facts(Arc::clone(facts)), work)
+    }
+
+    fn under<T>(&self, mode: Mode, work: impl FnOnce() -> T) -> T {
+        self.lock().mode = mode;
+        let done = work();
+        let mut rules = self.lock();
+        rules.mode = Mode::Shut;
+        rules.reached.clear();
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rules> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rules {
+    fn decide(&mut self, context: &AuthContext<'_>) -> Authorization {
+        let facts = match &self.mode {
+            Mode::Shut => return Authorization::Deny,
+            Mode::Open => return Authorization::Allow,
+            Mode::Facts(facts) => Arc::clone(facts),
+        };
+        let passes = match context.action {
+            AuthAction::Select | AuthAction::Recursive => true,
+            // The SQL gate has the list of functions; what could leave the database is not even built in.
+            AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
+            AuthAction::Read { table_name, .. } => {
+                facts.reads(table_name) || facts.writes(table_name) || self.is_tied(&*facts, table_name, context.accessor)
+            }
+            AuthAction::Insert { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::Delete { table_name } => {
+                facts.writes(table_name) || self.is_tied(&*facts, table_name, context.accessor)
+            }
+            _ => false,
+        };
+        if passes { Authorization::Allow } else { Authorization::Deny }
+    }
+
+    /// True when the owner of the schema tied `table` to what the statement may touch.
+    fn is_tied(&mut self, facts: &dyn TableFacts, table: &str, accessor: Option<&str>) -> bool {
+        let table = table.to_ascii_lowercase();
+        if let Some(accessor) = accessor.map(str::to_ascii_lowercase) {
+            let through_view = self.schema.views.contains(&accessor)
+                && (facts.reads(&accessor) || facts.writes(&accessor) || self.reached.contains(&accessor));
+            let through_trigger = self
+                .schema
+                .triggers
+                .get(&accessor)
+                .is_some_and(|owner| facts.writes(owner) || self.reached.contains(owner));
+            if through_view || through_trigger {
+                self.reached.insert(table);
+                return true;
+            }
+        }
+        self.schema.tied.get(&table).is_some_and(|others| others.iter().any(|other| facts.writes(other)))
+    }
+}
+
+impl Schema {
+    fn read(connection: &Connection, version: i64) -> rusqlite::Result<Self> {
+        let mut schema = Self { version, ..Self::default() };
+        let mut objects = connection.prepare("SELECT type, lower(name), lower(tbl_name) FROM sqlite_master")?;
+        let objects = objects.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut tables = Vec::new();
+        for object in objects {
+            let (kind, name, table): (String, String, String) = object?;
+            match kind.as_str() {
+                "table" => tables.push(name),
+                "view" => drop(schema.views.insert(name)),
+                "trigger" => drop(schema.triggers.insert(name, table)),
+                _ => {}
+            }
+        }
+        for table in &tables {
+            let mut keys = connection.prepare("SELECT lower(\"table\") FROM pragma_foreign_key_list(?1)")?;
+            for parent in keys.query_map([table], |row| row.get::<_, String>(0))? {
+                schema.tie(table, &parent?);
+            }
+        }
+        Ok(schema)
+    }
+
+    /// Joins the two tables and everything that is tied to either.
+    fn tie(&mut self, table: &str, other: &str) {
+        let mut group: HashSet<String> = [table.to_owned(), other.to_owned()].into();
+        for end in [table, other] {
+            group.extend(self.tied.get(end).into_iter().flatten().cloned());
+        }
+        for member in &group {
+            self.tied.insert(member.clone(), group.clone());
+        }
+    }
+}

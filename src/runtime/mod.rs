@@ -1,0 +1,3 @@
+//! What runs plugins.
+
+pub mod wasm;

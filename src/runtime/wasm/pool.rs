@@ -1,0 +1,293 @@
+//! Leases instances to calls: first come, first served, never more than the policy grants.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+
+use super::instance::Instance;
+use super::wait_graph::{WaitGraph, Waitable};
+use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::CallContext;
+
+/// The instances of one plugin.
+pub(super) struct Pool {
+    name: Arc<str>,
+    capacity: AtomicU32,
+    shared: Arc<Shared>,
+    graph: Arc<WaitGraph>,
+}
+
+#[derive(Default)]
+struct Shared(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Box<Instance>>,
+    /// Instances that exist or are being made, without the extra ones.
+    live: u32,
+    /// Calls that hold an instance, by their outermost call.
+    holders: Vec<u64>,
+    waiters: VecDeque<Arc<Waiter>>,
+    closed: bool,
+}
+
+struct Waiter {
+    root: u64,
+    thread: Thread,
+    grant: Mutex<Option<Grant>>,
+}
+
+/// What a call gets.
+enum Grant {
+    /// An instance that is there.
+    Instance(Box<Instance>),
+    /// The right to make one.
+    Vacancy,
+    /// Nothing: the plugin was stopped.
+    Closed,
+}
+
+/// The right to use an instance; given back by `finish`, or by being dropped, which discards the instance.
+pub(super) struct Lease<'a> {
+    pool: &'a Pool,
+    root: u64,
+    /// An instance beyond the pool's capacity, for a call that would otherwise wait for itself.
+    extra: bool,
+    reusable: bool,
+    instance: Option<Box<Instance>>,
+}
+
+impl Pool {
+    pub(super) fn new(name: Arc<str>, capacity: u32, graph: Arc<WaitGraph>) -> Self {
+        Self { name, capacity: AtomicU32::new(capacity.max(1)), shared: Arc::default(), graph }
+    }
+
+    /// Adds a first instance that was made outside.
+    pub(super) fn adopt(&self, instance: Instance) {
+        let mut state = self.shared.lock();
+        state.live += 1;
+        state.idle.push(Box::new(instance));
+    }
+
+    /// Leases an instance, made by `make` when the pool has room for one more. Waits until the context's deadline.
+    pub(super) fn lease(
+        &self,
+        context: &CallContext,
+        make: impl FnOnce() -> Result<Instance>,
+    ) -> Result<Lease<'_>> {
+        let mut lease = match self.try_grant(context.root)? {
+            Some(Grant::Instance(instance)) => {
+                return Ok(self.lend(context.root, Some(instance)));
+            }
+            Some(_) => self.lend(context.root, None),
+            None => self.wait(context)?,
+        };
+        if lease.instance.is_none() {
+            lease.instance = Some(Box::new(make()?));
+        }
+        Ok(lease)
+    }
+
+    /// Lets so many calls be served at the same time; instances that are too many go when they come back.
+    pub(super) fn set_capacity(&self, capacity: u32) {
+        self.capacity.store(capacity.max(1), Ordering::Relaxed);
+    }
+
+    fn capacity(&self) -> u32 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new calls and drops what is idle; leased instances go when they come back.
+    pub(super) fn close(&self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let idle = std::mem::take(&mut state.idle);
+        state.live = state.live.saturating_sub(u32::try_from(idle.len()).unwrap_or(u32::MAX));
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        drop(idle);
+        for waiter in waiters {
+            waiter.give(Grant::Closed);
+        }
+    }
+
+    /// Instances that exist.
+    pub(super) fn live(&self) -> u32 {
+        self.shared.lock().live
+    }
+
+    fn try_grant(&self, root: u64) -> Result<Option<Grant>> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(self.stopped());
+        }
+        Ok(if state.waiters.is_empty() { state.grant(root, self.capacity()) } else { None })
+    }
+
+    fn wait(&self, context: &CallContext) -> Result<Lease<'_>> {
+        if context.chain.contains(&self.name) {
+            return self.lease_extra(context);
+        }
+        let waiter = Arc::new(Waiter {
+            root: context.root,
+            thread: std::thread::current(),
+            grant: Mutex::new(None),
+        });
+        let waitable: Arc<dyn Waitable> = Arc::clone(&self.shared) as _;
+        let can_go_on = self.graph.wait(context.root, &waitable, || self.enqueue(&waiter));
+        let granted = if can_go_on { context.block_until(|| waiter.take()) } else { Err(self.deadlock(context)) };
+        self.graph.leave(context.root);
+        match granted.or_else(|error| self.give_up(&waiter, error))? {
+            Grant::Instance(instance) => Ok(self.lend(context.root, Some(instance))),
+            Grant::Vacancy => Ok(self.lend(context.root, None)),
+            Grant::Closed => Err(self.stopped()),
+        }
+    }
+
+    /// A call that comes back to a plugin in the middle of its own call must not wait for itself.
+    fn lease_extra(&self, context: &CallContext) -> Result<Lease<'_>> {
+        if self.capacity() > 1 {
+            let mut lease = self.lend(context.root, None);
+            lease.extra = true;
+            return Ok(lease);
+        }
+        Err(Error::new(
+            ErrorCode::LifecycleReentrant,
+            format!(
+                "plugin `{}` is in the middle of this very call ({} -> {}) and has a single instance (ask for more in `resources.instances`)",
+                self.name, context.chain, self.name
+            ),
+        ))
+    }
+
+    fn lend(&self, root: u64, instance: Option<Box<Instance>>) -> Lease<'_> {
+        Lease { pool: self, root, extra: false, reusable: false, instance }
+    }
+
+    fn enqueue(&self, waiter: &Arc<Waiter>) {
+        let mut state = self.shared.lock();
+        if state.closed {
+            waiter.give(Grant::Closed);
+        } else if state.waiters.is_empty()
+            && let Some(grant) = state.grant(waiter.root, self.capacity())
+        {
+            waiter.give(grant);
+        } else {
+            state.waiters.push_back(Arc::clone(waiter));
+        }
+    }
+
+    /// Leaves the queue; what was granted in the last moment is used after all.
+    fn give_up(&self, waiter: &Arc<Waiter>, error: Error) -> Result<Grant> {
+        let mut state = self.shared.lock();
+        state.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
+        drop(state);
+        waiter.take().ok_or(error)
+    }
+
+    fn take_back(&self, root: u64, instance: Option<Box<Instance>>) {
+        let mut discarded = None;
+        let mut state = self.shared.lock();
+        if let Some(position) = state.holders.iter().position(|holder| *holder == root) {
+            state.holders.swap_remove(position);
+        }
+        let grant = match instance {
+            Some(instance) if state.closed || state.live > self.capacity() => {
+                discarded = Some(instance);
+                state.live = state.live.saturating_sub(1);
+                None
+            }
+            Some(instance) => Some(Grant::Instance(instance)),
+            None => Some(Grant::Vacancy),
+        };
+        match (grant, state.waiters.pop_front()) {
+            (Some(grant), Some(waiter)) => {
+                state.holders.push(waiter.root);
+                waiter.give(grant);
+            }
+            (Some(Grant::Instance(instance)), None) => state.idle.push(instance),
+            (Some(_), None) => state.live = state.live.saturating_sub(1),
+            (None, _) => {}
+        }
+        drop(state);
+        drop(discarded);
+    }
+
+    fn stopped(&self) -> Error {
+        Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin `{}` was stopped", self.name))
+    }
+
+    fn deadlock(&self, context: &CallContext) -> Error {
+        Error::new(
+            ErrorCode::LifecycleDeadlock,
+            format!(
+                "calls wait for each other: {} -> {} (give one of the plugins more `instances`, or call again)",
+                context.chain, self.name
+            ),
+        )
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn grant(&mut self, root: u64, capacity: u32) -> Option<Grant> {
+        let grant = match self.idle.pop() {
+            Some(instance) => Grant::Instance(instance),
+            None if self.live < capacity => {
+                self.live += 1;
+                Grant::Vacancy
+            }
+            None => return None,
+        };
+        self.holders.push(root);
+        Some(grant)
+    }
+}
+
+impl Waitable for Shared {
+    fn holders(&self) -> Vec<u64> {
+        self.lock().holders.clone()
+    }
+
+    fn is_waiting(&self, root: u64) -> bool {
+        self.lock().waiters.iter().any(|waiter| waiter.root == root)
+    }
+}
+
+impl Waiter {
+    fn give(&self, grant: Grant) {
+        *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = Some(grant);
+        self.thread.unpark();
+    }
+
+    fn take(&self) -> Option<Grant> {
+        self.grant.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Lease<'_> {
+    /// The leased instance.
+    pub(super) fn instance(&mut self) -> Result<&mut Instance> {
+        self.instance.as_deref_mut().ok_or_else(|| crate::error::bug!("a lease without an instance"))
+    }
+
+    /// Gives the instance back for the next call.
+    pub(super) fn finish(mut self) {
+        self.reusable = true;
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let kept = self.instance.take().filter(|_| self.reusable);
+        if !self.extra {
+            self.pool.take_back(self.root, kept);
+        }
+    }
+}

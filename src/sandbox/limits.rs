@@ -1,0 +1,75 @@
+//! Rate limits of one plugin, in exact windows that survive reloads and policy changes.
+
+use super::quota::{RetryAfterNs, Window};
+use crate::clock::Nanos;
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::Function;
+use crate::policy::{BurstBudget, Limits};
+
+const SECOND: Nanos = 1_000_000_000;
+const MINUTE: Nanos = 60 * SECOND;
+
+/// One window per limited surface.
+#[derive(Debug, Default)]
+pub struct RateLimits {
+    database: Window,
+    http: Window,
+    email: Window,
+    calls: Window,
+    log: Window,
+}
+
+impl RateLimits {
+    /// Takes one event of `function`, or tells when there is room again.
+    pub fn take(&self, limits: &Limits, function: Function, now: Nanos) -> Result<()> {
+        let (window, limit, length, burst, what) = match function {
+            Function::DbQuery | Function::DbExec => {
+                (&self.database, limits.db_per_minute, MINUTE, limits.db_burst, "max_db_queries_per_min")
+            }
+            Function::HttpRequest => {
+                (&self.http, limits.http_per_minute, MINUTE, limits.http_burst, "max_http_req_per_min")
+            }
+            Function::SendEmail => {
+                (&self.email, limits.emails_per_minute, MINUTE, limits.emails_burst, "max_emails_per_min")
+            }
+            Function::PluginCall => {
+                (&self.calls, limits.calls_per_second, SECOND, limits.calls_burst, "max_calls_per_second")
+            }
+            Function::PublishEvent => {
+                // Events share the budget of log lines: both reach people and cost about the same.
+                (&self.log, limits.log_lines_per_second, SECOND, None, "max_log_lines_per_sec")
+            }
+            Function::CacheGet
+            | Function::CacheSet
+            | Function::CacheDelete
+            | Function::ConfigGet
+            | Function::Translate
+            | Function::Log => return Ok(()),
+        };
+        take(window, now, limit, length, burst).map_err(|retry| used_up(function, what, limit, retry))
+    }
+
+    /// Takes one log line.
+    pub fn take_log_line(&self, limit: u32, now: Nanos) -> bool {
+        take(&self.log, now, limit, SECOND, None).is_ok()
+    }
+}
+
+fn take(
+    window: &Window,
+    now: Nanos,
+    limit: u32,
+    length: Nanos,
+    burst: Option<BurstBudget>,
+) -> std::result::Result<(), RetryAfterNs> {
+    window.try_take_with_burst(now, limit, length, 1, burst)
+}
+
+fn used_up(function: Function, what: &str, limit: u32, retry: RetryAfterNs) -> Error {
+    Error::new(
+        ErrorCode::PolicyRateLimited,
+        format!("{}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)", function.name()),
+    )
+    .with_detail("limit", what)
+    .with_detail("retry_after_ms", retry.0.div_ceil(1_000_000))
+}

@@ -1,0 +1,235 @@
+//! The sandbox: a host API in front of the host API. Every call of a plugin passes the same gates in the same order:
+//! identity → depth → permission → arguments and scope → quota → account → provider.
+
+pub mod denials;
+pub mod live;
+pub mod quota;
+pub mod services;
+pub mod sql;
+pub mod usage;
+
+mod gates;
+mod limits;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::{Event, Function, HostApi, HostCall, LogLevel, LogRecord, Reply, Request, Service, provider};
+use crate::plugin::CallContext;
+use crate::plugin::name::shorten;
+use crate::policy::Policy;
+
+pub use denials::Denials;
+pub use limits::RateLimits;
+pub use live::{InForce, LivePolicy};
+pub use services::{CustomFunction, Services};
+pub use usage::Usage;
+
+/// The host as one plugin sees it. Belongs to the plugin's name: it outlives reloads, and so do its limits.
+pub struct Sandbox {
+    plugin: Arc<str>,
+    services: Arc<Services>,
+    /// Rules in force.
+    pub policy: LivePolicy,
+    /// What the plugin did.
+    pub usage: Usage,
+    /// What it was refused.
+    pub denials: Denials,
+    rates: RateLimits,
+}
+
+impl Sandbox {
+    /// A sandbox for the plugin of this name.
+    #[must_use]
+    pub fn new(plugin: Arc<str>, policy: LivePolicy, services: Arc<Services>) -> Self {
+        Self {
+            plugin,
+            services,
+            policy,
+            usage: Usage::default(),
+            denials: Denials::default(),
+            rates: RateLimits::default(),
+        }
+    }
+
+    fn pass(&self, context: &CallContext, name: &str, arguments: &[u8]) -> Result<Reply> {
+        let in_force = self.policy.snapshot();
+        let policy = &in_force.policy;
+        policy.check_not_blocked()?;
+        match Function::from_name(name) {
+            Some(function) => self.pass_function(policy, context, function, arguments),
+            None => self.pass_custom(policy, context, name, arguments),
+        }
+    }
+
+    fn pass_function(
+        &self,
+        policy: &Policy,
+        context: &CallContext,
+        function: Function,
+        arguments: &[u8],
+    ) -> Result<Reply> {
+        gates::check_depth(function, context)?;
+        if let Some((permission, access)) = gates::requirement(function) {
+            policy.check_permission(&permission, access)?;
+        }
+        let request = gates::admit(policy, &self.services, Request::parse(function, arguments)?)?;
+        self.rates.take(policy.limits(), function, self.services.clock.monotonic())?;
+        self.usage.count(Some(function), self.now_ms());
+        self.serve(context, function, &request)
+    }
+
+    fn pass_custom(&self, policy: &Policy, context: &CallContext, name: &str, arguments: &[u8]) -> Result<Reply> {
+        let Some(function) = self.services.custom(name) else {
+            return Err(Error::new(
+                ErrorCode::PolicyFunctionUnknown,
+                format!("unknown host function: {}", shorten(name, 80)),
+            )
+            .with_detail("target", shorten(name, 80)));
+        };
+        let request = gates::admit_custom(policy, &function, arguments)?;
+        self.usage.count(None, self.now_ms());
+        function.provider.serve(&self.host_call(context, Service::Custom, &function.name, &request))
+    }
+
+    fn serve(&self, context: &CallContext, function: Function, request: &Request<'_>) -> Result<Reply> {
+        let call = self.host_call(context, function.service(), function.name(), request);
+        match request {
+            Request::PluginCall { plugin, function, arguments } => {
+                self.call_plugin(context, plugin, function, arguments)
+            }
+            Request::Log { level, message, fields } => {
+                self.write_log(Some(context), *level, message, fields.clone());
+                Ok(provider::OK)
+            }
+            Request::PublishEvent { channel, event_type, data } => {
+                self.publish(&call, channel, event_type, data)
+            }
+            _ => self.services.provider(call.service)?.serve(&call),
+        }
+    }
+
+    fn host_call<'a>(
+        &'a self,
+        context: &'a CallContext,
+        service: Service,
+        function: &'a str,
+        request: &'a Request<'a>,
+    ) -> HostCall<'a> {
+        HostCall { plugin: &self.plugin, context, service, function, request }
+    }
+
+    fn call_plugin(&self, context: &CallContext, plugin: &str, function: &str, arguments: &str) -> Result<Reply> {
+        let nested = context.nested(&self.plugin, context.deadline);
+        let mut answer = Vec::new();
+        self.services.plugins()?.call_plugin(&nested, plugin, function, arguments.as_bytes(), &mut |bytes| {
+            answer = bytes.to_vec();
+            Ok(())
+        })?;
+        Ok(answer.into())
+    }
+
+    /// Events reach those who subscribed, and a host that answers the service itself.
+    fn publish(&self, call: &HostCall<'_>, channel: &str, event_type: &str, data: &Value) -> Result<Reply> {
+        if self.services.events.wants("published") {
+            let event = Event::new("published", &self.plugin)
+                .with("channel", channel)
+                .with("event_type", event_type)
+                .with("data", data.clone());
+            self.services.events.emit(event);
+        }
+        match self.services.optional_provider(Service::Event) {
+            Some(provider) => provider.serve(call),
+            None => Ok(provider::STATUS_OK),
+        }
+    }
+
+    fn write_log(&self, context: Option<&CallContext>, level: LogLevel, message: &str, fields: Map<String, Value>) {
+        let limit = self.policy.snapshot().policy.limits().log_lines_per_second;
+        if !self.rates.take_log_line(limit, self.services.clock.monotonic()) {
+            self.usage.count_dropped_log_line();
+            return;
+        }
+        let mut fields = bounded_fields(fields);
+        if let Some(request_id) = context.and_then(|context| context.origin.request_id.as_deref()) {
+            fields.insert("request_id".into(), request_id.into());
+        }
+        let record = Arc::new(LogRecord::new(&self.plugin, level, message, fields));
+        self.services.logs.push(Arc::clone(&record));
+        if self.services.events.wants("log") {
+            let event = Event::new("log", &self.plugin).with("record", record.to_json());
+            self.services.events.emit(event);
+        }
+        self.hand_log_to_host(context, &record);
+    }
+
+    /// A host that takes log lines itself can't fail a plugin by failing to.
+    fn hand_log_to_host(&self, context: Option<&CallContext>, record: &LogRecord) {
+        let (Some(provider), Some(context)) = (self.services.optional_provider(Service::Log), context) else { return };
+        let request = Request::Log {
+            level: record.level,
+            message: record.message.clone(),
+            fields: record.fields.clone(),
+        };
+        let _ = provider.serve(&self.host_call(context, Service::Log, Function::Log.name(), &request));
+    }
+
+    /// Every failure is accounted, every denial remembered; the plugin's author finds both in the log.
+    fn account_failure(&self, context: &CallContext, function: &str, error: &Error) {
+        let denied = error.code().is_denial();
+        self.usage.count_error(denied);
+        if denied {
+            self.denials.record(function, error, self.services.clock.wall());
+            if self.services.events.wants("call.denied") {
+                let event = Event::new("call.denied", &self.plugin)
+                    .with("function", shorten(function, 80))
+                    .with("error", error.to_json());
+                self.services.events.emit(event);
+            }
+        }
+        let message = format!("host_call {} failed: {error}", shorten(function, 80));
+        let mut fields = Map::new();
+        fields.insert("caller".into(), (&*self.plugin).into());
+        fields.insert("code".into(), error.code().slug().into());
+        self.write_log(Some(context), LogLevel::Error, &message, fields);
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since = self.services.clock.wall().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| clock::saturating_nanos(since) / 1_000_000)
+    }
+}
+
+/// Fields of a log line that are larger than a message may be are left out.
+fn bounded_fields(fields: Map<String, Value>) -> Map<String, Value> {
+    let size = Value::Object(fields.clone()).to_string().len();
+    if size <= crate::host::log::MAX_MESSAGE_BYTES {
+        return fields;
+    }
+    let mut left_out = Map::new();
+    left_out.insert("left_out".into(), json!(format!("{size} bytes of fields")));
+    left_out
+}
+
+impl HostApi for Sandbox {
+    fn call(&self, context: &CallContext, function: &str, arguments: &[u8]) -> Result<Reply> {
+        self.pass(context, function, arguments).map_err(|error| {
+            let error = error.with_plugin(&self.plugin);
+            self.account_failure(context, function, &error);
+            error
+        })
+    }
+
+    fn log(&self, context: Option<&CallContext>, level: LogLevel, message: &str) {
+        self.write_log(context, level, message, Map::new());
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("plugin", &self.plugin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! What stands behind the gates, shared by all plugins of a manager.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::Value;
+
+use super::sql::{FactsCache, SqlProfile};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::log::LogRing;
+use crate::host::{EventSink, Function, PluginCaller, Provider, Service};
+use crate::policy::{Access, PermissionType};
+
+/// Who answers a service: the host's callback, else the built-in provider, else nobody.
+struct Seat {
+    current: ArcSwapOption<Box<dyn Provider>>,
+    built_in: Option<Arc<Box<dyn Provider>>>,
+}
+
+/// Providers, declared functions, logs and events of a manager.
+pub struct Services {
+    seats: [Seat; Service::PROVIDED.len()],
+    custom: ArcSwap<HashMap<String, Arc<CustomFunction>>>,
+    declaring: Mutex<()>,
+    plugins: OnceLock<Weak<dyn PluginCaller>>,
+    /// Newest log lines of all plugins.
+    pub logs: LogRing,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// Facts about statements that were seen before.
+    pub facts: FactsCache,
+    /// Dialect of the database.
+    pub profile: SqlProfile,
+    /// Time for rate limits.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A function that the host offers beyond the dispatch table.
+pub struct CustomFunction {
+    /// Name that plugins call.
+    pub name: String,
+    /// Permission it needs.
+    pub permission: PermissionType,
+    /// Access it needs.
+    pub access: Access,
+    /// JSON pointer into the arguments to what a scope is matched against; `None` = the permission alone counts.
+    pub target: Option<String>,
+    /// Who answers.
+    pub provider: Box<dyn Provider>,
+}
+
+impl Services {
+    /// Services with these built-in providers.
+    #[must_use]
+    pub fn new(
+        mut built_in: HashMap<Service, Box<dyn Provider>>,
+        profile: SqlProfile,
+        logs: LogRing,
+        events: Arc<dyn EventSink>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let seats = Service::PROVIDED.map(|service| {
+            let built_in = built_in.remove(&service).map(Arc::new);
+            Seat { current: ArcSwapOption::new(built_in.clone()), built_in }
+        });
+        Self {
+            seats,
+            custom: ArcSwap::default(),
+            declaring: Mutex::new(()),
+            plugins: OnceLock::new(),
+            logs,
+            events,
+            facts: FactsCache::default(),
+            profile,
+            clock,
+        }
+    }
+
+    /// Lets `provider` answer a service from now on; `None` brings the built-in one back.
+    pub fn provide(&self, service: Service, provider: Option<Box<dyn Provider>>) {
+        if let Some(seat) = self.seat(service) {
+            seat.current.store(provider.map(Arc::new).or_else(|| seat.built_in.clone()));
+        }
+    }
+
+    /// Who answers a service now.
+    pub fn provider(&self, service: Service) -> Result<Arc<Box<dyn Provider>>> {
+        self.optional_provider(service).ok_or_else(|| {
+            Error::new(
+                ErrorCode::HostNoProvider,
+                format!("no provider configured for `{0}` (the host configures one or provides a callback for `{0}`)", service.name()),
+            )
+        })
+    }
+
+    /// Who answers a service that can do without.
+    pub fn optional_provider(&self, service: Service) -> Option<Arc<Box<dyn Provider>>> {
+        self.seat(service)?.current.load_full()
+    }
+
+    /// Offers a further function to plugins.
+    pub fn declare(&self, function: CustomFunction) -> Result<()> {
+        let valid = !function.name.is_empty()
+            && function.name.len() <= 64
+            && function.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !valid || Function::from_name(&function.name).is_some() {
+            return Err(Error::new(
+                ErrorCode::ArgumentInvalid,
+                format!("a host function can't be called `{}` (letters, digits and `_`, not a built-in name)", function.name),
+            ));
+        }
+        let _one_at_a_time = self.declaring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = HashMap::clone(&self.custom.load());
+        functions.insert(function.name.clone(), Arc::new(function));
+        self.custom.store(Arc::new(functions));
+        Ok(())
+    }
+
+    /// The declared function of that name.
+    pub fn custom(&self, name: &str) -> Option<Arc<CustomFunction>> {
+        self.custom.load().get(name).cloned()
+    }
+
+    /// Names, permissions and targets of the declared functions.
+    #[must_use]
+    pub fn custom_functions(&self) -> Value {
+        let functions = self.custom.load();
+        let mut names: Vec<&String> = functions.keys().collect();
+        names.sort();
+        names.into_iter().map(|name| Value::from(name.as_str())).collect()
+    }
+
+    /// Tells who calls plugins; once.
+    pub fn connect_plugins(&self, plugins: Weak<dyn PluginCaller>) {
+        let _ = self.plugins.set(plugins);
+    }
+
+    /// Who calls plugins.
+    pub fn plugins(&self) -> Result<Arc<dyn PluginCaller>> {
+        self.plugins
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or_else(|| Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down"))
+    }
+
+    fn seat(&self, service: Service) -> Option<&Seat> {
+        let position = Service::PROVIDED.iter().position(|provided| *provided == service)?;
+        self.seats.get(position)
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! Writes the tokens as the text that runs: fixed spacing, no comments, literals byte for byte.
+
+use super::arguments::{ArgumentMap, MAX_ARGUMENTS};
+use super::facts::Dialect;
+use super::lexer::{Kind, Token};
+use crate::error::{Error, ErrorCode, Result};
+
+/// Canonical text of `tokens`, with its placeholders in the style of the dialect.
+pub(super) fn write(dialect: Dialect, tokens: &[Token<'_>]) -> Result<(String, ArgumentMap)> {
+    let mut numbering = Numbering::default();
+    let mut text = String::with_capacity(tokens.iter().map(|token| token.text.len() + 1).sum());
+    let mut previous: Option<&Token<'_>> = None;
+    for token in tokens {
+        if previous.is_some_and(|previous| needs_space(dialect, previous, token)) {
+            text.push(' ');
+        }
+        if token.kind == Kind::Placeholder {
+            text.push_str(&numbering.place(dialect, token.text)?);
+        } else {
+            text.push_str(token.text);
+        }
+        previous = Some(token);
+    }
+    Ok((text, numbering.finish(dialect)?))
+}
+
+/// One space everywhere, except around the dot of a qualified name, where every database reads a keyword as a name,
+/// and in MySQL between a word and its parenthesis: `COUNT (` would be a stored function there.
+fn needs_space(dialect: Dialect, left: &Token<'_>, right: &Token<'_>) -> bool {
+    match (left.kind, right.kind) {
+        (Kind::Dot, _) | (_, Kind::Dot) => false,
+        (Kind::Word, Kind::LParen) => dialect != Dialect::MySql,
+        _ => true,
+    }
+}
+
+/// Placeholders met so far.
+#[derive(Default)]
+struct Numbering {
+    anonymous: usize,
+    numbered: Vec<usize>,
+}
+
+impl Numbering {
+    /// Text of a placeholder in the canonical text.
+    fn place(&mut self, dialect: Dialect, text: &str) -> Result<String> {
+        if let Some(digits) = text.strip_prefix('$') {
+            let number = digits.parse::<usize>().ok().filter(|number| (1..=MAX_ARGUMENTS).contains(number));
+            let number = number.ok_or_else(|| {
+                arguments(format!("placeholder `{text}` is out of range (1 to {MAX_ARGUMENTS})"))
+            })?;
+            self.numbered.push(number - 1);
+        } else {
+            self.anonymous += 1;
+        }
+        if self.anonymous > 0 && !self.numbered.is_empty() {
+            return Err(arguments("statement mixes `?` and `$n` placeholders; use one style"));
+        }
+        if self.anonymous.max(self.numbered.len()) > MAX_ARGUMENTS {
+            return Err(arguments(format!("statement has more than {MAX_ARGUMENTS} placeholders")));
+        }
+        Ok(match (dialect, self.numbered.last()) {
+            (Dialect::Postgres, Some(index)) => format!("${}", index + 1),
+            (Dialect::Postgres, None) => format!("${}", self.anonymous),
+            (Dialect::MySql | Dialect::Sqlite, _) => "?".to_owned(),
+        })
+    }
+
+    fn finish(self, dialect: Dialect) -> Result<ArgumentMap> {
+        if self.numbered.is_empty() {
+            return Ok(ArgumentMap::in_order(self.anonymous));
+        }
+        let arity = self.numbered.iter().max().map_or(0, |highest| highest + 1);
+        let mut used = vec![false; arity];
+        for &index in &self.numbered {
+            if let Some(slot) = used.get_mut(index) {
+                *slot = true;
+            }
+        }
+        if let Some(gap) = used.iter().position(|used| !used) {
+            return Err(arguments(format!("placeholder `${}` is never used although higher ones are", gap + 1)));
+        }
+        Ok(match dialect {
+            Dialect::Postgres => ArgumentMap::in_order(arity),
+            Dialect::MySql | Dialect::Sqlite => ArgumentMap::reordered(arity, self.numbered),
+        })
+    }
+}
+
+fn arguments(context: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorCode::PolicySqlArguments, context)
+}

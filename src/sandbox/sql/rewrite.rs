@@ -1,0 +1,176 @@
+//! Spells constructs that sqlparser doesn't parse in ones that touch the same tables. Only the parser sees the result;
+//! what runs stays as the plugin wrote it. Each rule says why the facts can't change.
+
+mod mysql;
+mod postgres;
+mod rules;
+mod sqlite;
+
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+
+use super::facts::Dialect;
+use super::parse_tokens::index_of;
+use crate::error::Result;
+
+/// What the parser gets.
+pub(super) struct Rewritten {
+    pub(super) tokens: Vec<TokenWithSpan>,
+    /// For each original token: true if a rule has judged it and left it out.
+    pub(super) accounted: Vec<bool>,
+}
+
+/// Replaces `consume` tokens by `put`.
+struct Change {
+    consume: usize,
+    put: Vec<Token>,
+}
+
+impl Change {
+    fn drop(consume: usize) -> Option<Self> {
+        Some(Self { consume, put: vec![] })
+    }
+
+    fn replace(consume: usize, put: Vec<Token>) -> Option<Self> {
+        Some(Self { consume, put })
+    }
+}
+
+/// A rule looks at the tokens from a position on; it may look back.
+type Rule = fn(&View<'_>, usize) -> Option<Change>;
+
+/// Applies the rules of the dialect.
+pub(super) fn rewrite(dialect: Dialect, tokens: Vec<TokenWithSpan>) -> Result<Rewritten> {
+    let rules: &[Rule] = match dialect {
+        Dialect::Postgres => postgres::RULES,
+        Dialect::MySql => mysql::RULES,
+        Dialect::Sqlite => sqlite::RULES,
+    };
+    let mut accounted = vec![false; tokens.len()];
+    let view = View { tokens: &tokens };
+    let mut output = Vec::with_capacity(tokens.len() + 16);
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        if let Some(change) = rules.iter().find_map(|rule| rule(&view, at)) {
+            for dropped in tokens.iter().skip(at).take(change.consume) {
+                account(&mut accounted, dropped.span);
+            }
+            output.extend(change.put.into_iter().map(|token| TokenWithSpan { token, span: added_span() }));
+            if change.consume > 0 {
+                at += change.consume;
+                continue;
+            }
+        }
+        output.push(token.clone());
+        at += 1;
+    }
+    if dialect == Dialect::MySql {
+        mysql::join_commas(&mut output);
+    }
+    Ok(Rewritten { tokens: output, accounted })
+}
+
+fn account(accounted: &mut [bool], span: Span) {
+    if let Some(slot) = index_of(span).and_then(|index| accounted.get_mut(index)) {
+        *slot = true;
+    }
+}
+
+/// Span of tokens that stand for nothing the plugin wrote.
+fn added_span() -> Span {
+    let nowhere = Location { line: 0, column: 0 };
+    Span { start: nowhere, end: nowhere }
+}
+
+/// Keyword token.
+fn keyword(text: &str) -> Token {
+    Token::make_word(text, None)
+}
+
+/// The tokens as rules look at them.
+struct View<'a> {
+    tokens: &'a [TokenWithSpan],
+}
+
+impl View<'_> {
+    fn get(&self, at: usize) -> Option<&Token> {
+        self.tokens.get(at).map(|token| &token.token)
+    }
+
+    fn before(&self, at: usize) -> Option<&Token> {
+        at.checked_sub(1).and_then(|before| self.get(before))
+    }
+
+    /// Unquoted word at `at`.
+    fn word(&self, at: usize) -> Option<&str> {
+        self.get(at).and_then(unquoted)
+    }
+
+    fn word_before(&self, at: usize) -> Option<&str> {
+        self.before(at).and_then(unquoted)
+    }
+
+    /// True if these unquoted words stand here.
+    fn words(&self, at: usize, expected: &[&str]) -> bool {
+        expected
+            .iter()
+            .enumerate()
+            .all(|(offset, word)| self.word(at + offset).is_some_and(|found| found.eq_ignore_ascii_case(word)))
+    }
+
+    /// True if one of these unquoted words stands here.
+    fn one_of(&self, at: usize, expected: &[&str]) -> bool {
+        self.word(at).is_some_and(|found| expected.iter().any(|word| found.eq_ignore_ascii_case(word)))
+    }
+
+    fn one_of_before(&self, at: usize, expected: &[&str]) -> bool {
+        at.checked_sub(1).is_some_and(|before| self.one_of(before, expected))
+    }
+
+    /// Quoted or unquoted word at `at`.
+    fn is_any_word(&self, at: usize) -> bool {
+        matches!(self.get(at), Some(Token::Word(_)))
+    }
+
+    /// True if an operand ends before `at`; words count unless an operand follows them.
+    fn operand_before(&self, at: usize) -> bool {
+        match self.before(at) {
+            Some(Token::Word(word)) => {
+                word.quote_style.is_some() || !super::keywords::precedes_operand(&word.value)
+            }
+            Some(
+                Token::RParen
+                | Token::RBracket
+                | Token::Number(..)
+                | Token::Placeholder(_)
+                | Token::SingleQuotedString(_)
+                | Token::DoubleQuotedString(_),
+            ) => true,
+            _ => false,
+        }
+    }
+
+    /// Position of the parenthesis that closes the one at `at`.
+    fn closing(&self, at: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for position in at..self.tokens.len() {
+            match self.get(position) {
+                Some(Token::LParen) => depth += 1,
+                Some(Token::RParen) => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(position);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+fn unquoted(token: &Token) -> Option<&str> {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(&word.value),
+        _ => None,
+    }
+}

@@ -1,0 +1,394 @@
+//! Expressions.
+
+use sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, ExtractSyntax,
+    Ident, Interval, Query, Subscript, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
+};
+
+use super::Walker;
+use crate::error::Result;
+use crate::sandbox::sql::facts::Dialect;
+use crate::sandbox::sql::{function_denied, keywords, names, not_understood, types};
+
+/// Fields of composite values that built-in functions give; other names behind `(…).` could call a function.
+const COMPOSITE_FIELDS: &[&str] = &[
+    "alias", "description", "dictionaries", "dictionary", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "key",
+    "lexeme", "lexemes", "ordinality", "positions", "token", "tokid", "value", "weights", "word",
+];
+
+/// Words that sqlparser takes for columns but that give the time in MySQL.
+const MYSQL_TIME_WORDS: &[&str] = &["utc_date", "utc_time", "utc_timestamp"];
+
+impl Walker<'_> {
+    pub(super) fn expressions(&mut self, expressions: &[Expr]) -> Result<()> {
+        expressions.iter().try_for_each(|expression| self.expression(expression))
+    }
+
+    /// Chains like `a AND b AND …` and `a::int::text` nest on their left side, as deep as the statement is long: that
+    /// side is followed in a loop.
+    pub(super) fn expression(&mut self, expression: &Expr) -> Result<()> {
+        let mut next = Some(expression);
+        while let Some(expression) = next {
+            next = self.step(expression)?;
+        }
+        Ok(())
+    }
+
+    /// Walks an expression except for its leftmost operand, which it gives back.
+    fn step<'e>(&mut self, expression: &'e Expr) -> Result<Option<&'e Expr>> {
+        match expression {
+            Expr::BinaryOp { left, op, right } => {
+                self.binary_operator(op)?;
+                self.expression(right)?;
+                Ok(Some(left))
+            }
+            Expr::Nested(inner)
+            | Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
+            | Expr::IsNull(inner)
+            | Expr::IsNotNull(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner) => Ok(Some(inner)),
+            Expr::UnaryOp { op, expr } => self.unary_operator(*op).map(|()| Some(expr.as_ref())),
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                self.expression(right)?;
+                Ok(Some(left))
+            }
+            Expr::Identifier(ident) => self.lone_column(ident).map(|()| None),
+            Expr::CompoundIdentifier(parts) => self.column(parts).map(|()| None),
+            Expr::Value(value) => {
+                self.literal(value);
+                Ok(None)
+            }
+            Expr::Cast { .. } | Expr::Collate { .. } | Expr::AtTimeZone { .. } | Expr::CompoundFieldAccess { .. } => {
+                self.postfix(expression)
+            }
+            Expr::InList { .. }
+            | Expr::InSubquery { .. }
+            | Expr::Between { .. }
+            | Expr::Like { .. }
+            | Expr::ILike { .. }
+            | Expr::SimilarTo { .. }
+            | Expr::RLike { .. }
+            | Expr::AnyOp { .. }
+            | Expr::AllOp { .. } => self.comparison(expression),
+            Expr::Function(function) => self.function(function).map(|()| None),
+            Expr::Subquery(query) => self.subquery(query),
+            Expr::Exists { subquery, negated: _ } => self.subquery(subquery),
+            _ => self.special(expression).map(|()| None),
+        }
+    }
+
+    fn subquery(&mut self, query: &Query) -> Result<Option<&'static Expr>> {
+        self.query(query).map(|_tables| None)
+    }
+
+    fn postfix<'e>(&mut self, expression: &'e Expr) -> Result<Option<&'e Expr>> {
+        match expression {
+            Expr::Cast { kind, expr, data_type, format: None } => {
+                match kind {
+                    CastKind::Cast | CastKind::DoubleColon => {}
+                    CastKind::TryCast | CastKind::SafeCast => {
+                        return Err(not_understood("this kind of cast belongs to another database"));
+                    }
+                }
+                self.data_type(data_type)?;
+                Ok(Some(expr))
+            }
+            Expr::Collate { expr, collation } => {
+                for part in names::parts(collation)? {
+                    self.label(part);
+                }
+                Ok(Some(expr))
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                self.expression(time_zone)?;
+                Ok(Some(timestamp))
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                for access in access_chain {
+                    self.access(access)?;
+                }
+                Ok(Some(root))
+            }
+            _ => Err(not_understood("this expression is not understood")),
+        }
+    }
+
+    /// `[index]`, or `.field` behind something that is no plain name. PostgreSQL reads `(x).f` as the call `f(x)` when
+    /// there is no field `f`, so only fields that built-in results have are let through.
+    fn access(&mut self, access: &AccessExpr) -> Result<()> {
+        match access {
+            AccessExpr::Dot(Expr::Identifier(field)) => {
+                let folded = names::fold(self.dialect(), field);
+                if !keywords::contains(COMPOSITE_FIELDS, &folded) {
+                    return Err(function_denied(&folded, "field access"));
+                }
+                self.label(field);
+                Ok(())
+            }
+            AccessExpr::Dot(_) => Err(not_understood("a dot must be followed by a name")),
+            AccessExpr::Subscript(Subscript::Index { index }) => self.expression(index),
+            AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
+                self.optional(lower_bound.as_ref())?;
+                self.optional(upper_bound.as_ref())
+            }
+            AccessExpr::Subscript(Subscript::Slice { .. }) => Err(not_understood("slices have two bounds")),
+        }
+    }
+
+    fn comparison<'e>(&mut self, expression: &'e Expr) -> Result<Option<&'e Expr>> {
+        match expression {
+            Expr::InList { expr, list, negated: _ } => {
+                self.expressions(list)?;
+                Ok(Some(expr))
+            }
+            Expr::InSubquery { expr, subquery, negated: _ } => {
+                self.query(subquery)?;
+                Ok(Some(expr))
+            }
+            Expr::Between { expr, negated: _, low, high } => {
+                self.expression(low)?;
+                self.expression(high)?;
+                Ok(Some(expr))
+            }
+            Expr::Like { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::ILike { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::SimilarTo { negated: _, expr, pattern, escape_char } => {
+                self.expression(pattern)?;
+                self.optional(escape_char.as_deref())?;
+                Ok(Some(expr))
+            }
+            Expr::RLike { negated: _, expr, pattern, regexp: _ } => {
+                self.expression(pattern)?;
+                Ok(Some(expr))
+            }
+            Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
+                self.binary_operator(compare_op)?;
+                self.expression(right)?;
+                Ok(Some(left))
+            }
+            _ => Err(not_understood("this comparison is not understood")),
+        }
+    }
+
+    /// What is neither an operator nor a plain value.
+    fn special(&mut self, expression: &Expr) -> Result<()> {
+        match expression {
+            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.optional(operand.as_deref())?;
+                for CaseWhen { condition, result } in conditions {
+                    self.expression(condition)?;
+                    self.expression(result)?;
+                }
+                self.optional(else_result.as_deref())
+            }
+            Expr::Tuple(values) => self.expressions(values),
+            Expr::Array(Array { elem, named }) => self.array(elem, *named),
+            Expr::Interval(interval) => self.interval(interval),
+            Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }) => {
+                self.data_type(data_type)?;
+                self.literal(value);
+                Ok(())
+            }
+            Expr::Prefixed { prefix, value } => self.introduced(prefix, value),
+            Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                sets.iter().try_for_each(|set| self.expressions(set))
+            }
+            Expr::IsJson { expr, kind: _, unique_keys: _, negated: _ } => self.expression(expr),
+            Expr::IsNormalized { expr, form: _, negated: _ } => self.expression(expr),
+            Expr::MatchAgainst { columns, match_value, opt_search_modifier: _ } => {
+                columns.iter().try_for_each(|column| self.object_name(column))?;
+                self.literal(match_value);
+                Ok(())
+            }
+            _ => self.function_like(expression),
+        }
+    }
+
+    /// Functions with a syntax of their own.
+    fn function_like(&mut self, expression: &Expr) -> Result<()> {
+        match expression {
+            Expr::Convert { is_try: false, expr, data_type, charset, target_before_value: false, styles } => {
+                if let Some(data_type) = data_type {
+                    self.data_type(data_type)?;
+                }
+                if let Some(charset) = charset {
+                    names::parts(charset)?.into_iter().for_each(|part| self.label(part));
+                }
+                self.expressions(styles)?;
+                self.expression(expr)
+            }
+            Expr::Extract { field, syntax, expr } => {
+                match syntax {
+                    ExtractSyntax::From | ExtractSyntax::Comma => {}
+                }
+                self.time_field(field)?;
+                self.expression(expr)
+            }
+            Expr::Ceil { expr, field } | Expr::Floor { expr, field } => {
+                self.rounding(field)?;
+                self.expression(expr)
+            }
+            Expr::Position { expr, r#in } => {
+                self.expression(expr)?;
+                self.expression(r#in)
+            }
+            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+                self.optional(substring_from.as_deref())?;
+                self.optional(substring_for.as_deref())?;
+                self.expression(expr)
+            }
+            Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+                match trim_where {
+                    None | Some(TrimWhereField::Both | TrimWhereField::Leading | TrimWhereField::Trailing) => {}
+                }
+                self.optional(trim_what.as_deref())?;
+                self.expressions(trim_characters.as_deref().unwrap_or_default())?;
+                self.expression(expr)
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                self.expression(overlay_what)?;
+                self.expression(overlay_from)?;
+                self.optional(overlay_for.as_deref())?;
+                self.expression(expr)
+            }
+            _ => Err(not_understood("this expression is not understood")),
+        }
+    }
+
+    fn rounding(&mut self, field: &CeilFloorKind) -> Result<()> {
+        match field {
+            CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => Ok(()),
+            CeilFloorKind::DateTimeField(_) => Err(not_understood("CEIL and FLOOR take no date field")),
+            CeilFloorKind::Scale(value) => {
+                self.literal(value);
+                Ok(())
+            }
+        }
+    }
+
+    fn array(&mut self, elements: &[Expr], named: bool) -> Result<()> {
+        if self.dialect() != Dialect::Postgres {
+            return Err(not_understood("arrays exist in PostgreSQL only"));
+        }
+        // `ARRAY[[1, 2], [3, 4]]`: the inner ones have no keyword of their own.
+        let _ = named;
+        self.expressions(elements)
+    }
+
+    fn interval(&mut self, interval: &Interval) -> Result<()> {
+        let Interval { value, leading_field, leading_precision: _, last_field, fractional_seconds_precision: _ } = interval;
+        for field in [leading_field, last_field].into_iter().flatten() {
+            self.time_field(field)?;
+        }
+        self.expression(value)
+    }
+
+    /// Unit of EXTRACT and INTERVAL. Those that the parser has no word for are names of fields for the database too.
+    fn time_field(&mut self, field: &DateTimeField) -> Result<()> {
+        match field {
+            DateTimeField::Custom(ident) => self.name(ident),
+            DateTimeField::Week(None) => Ok(()),
+            DateTimeField::Week(Some(_)) => Err(not_understood("this unit of time is not understood")),
+            _ => Ok(()),
+        }
+    }
+
+    /// `_utf8mb4'…'`: a literal in a character set.
+    fn introduced(&mut self, prefix: &Ident, value: &Expr) -> Result<()> {
+        let known = ["_ascii", "_binary", "_latin1", "_utf8", "_utf8mb3", "_utf8mb4"];
+        let harmless = known.iter().any(|known| prefix.value.eq_ignore_ascii_case(known));
+        if self.dialect() != Dialect::MySql || !harmless {
+            return Err(not_understood("this character set before a string is not understood"));
+        }
+        self.label(prefix);
+        self.expression(value)
+    }
+
+    /// A name alone. The parser also gives words here that are calls without parentheses in the database; those are
+    /// reserved, so the check of names refuses them.
+    fn lone_column(&mut self, ident: &Ident) -> Result<()> {
+        let time_word = self.dialect() == Dialect::MySql
+            && ident.quote_style.is_none()
+            && keywords::contains(MYSQL_TIME_WORDS, &ident.value);
+        if time_word {
+            self.label(ident);
+            return Ok(());
+        }
+        self.name(ident)
+    }
+
+    /// `table.column`. For the result of a table function PostgreSQL would call a function of the column's name if
+    /// there is no such column, so only declared columns and known ones are let through.
+    fn column(&mut self, parts: &[Ident]) -> Result<()> {
+        let dialect = self.dialect();
+        if let [.., table, column] = parts {
+            let (table, column) = (names::fold(dialect, table), names::fold(dialect, column));
+            let function = self.function_tables.iter().find(|function| function.name == table);
+            let unknown = function.is_some_and(|function| {
+                !function.columns.contains(&column) && column != table && !keywords::contains(COMPOSITE_FIELDS, &column)
+            });
+            if unknown && dialect == Dialect::Postgres {
+                return Err(function_denied(&column, "column of a table function"));
+            }
+        }
+        let Some((first, rest)) = parts.split_first() else {
+            return Err(not_understood("a column has no name"));
+        };
+        self.name(first)?;
+        rest.iter().for_each(|part| self.label(part));
+        Ok(())
+    }
+
+    pub(super) fn literal(&mut self, value: &ValueWithSpan) {
+        let ValueWithSpan { value, span } = value;
+        self.account(*span);
+        // MySQL joins adjacent strings; the parser keeps the place of the first one only.
+        if let (Value::SingleQuotedString(_) | Value::DoubleQuotedString(_), Dialect::MySql) = (value, self.dialect()) {
+            self.account_adjacent_strings(*span);
+        }
+    }
+
+    /// Refuses types outside the allow-list.
+    pub(super) fn data_type(&mut self, data_type: &DataType) -> Result<()> {
+        if let Some(name) = types::check(self.dialect(), data_type)? {
+            names::parts(name)?.into_iter().for_each(|part| self.label(part));
+        }
+        Ok(())
+    }
+
+    fn unary_operator(&self, operator: UnaryOperator) -> Result<()> {
+        match operator {
+            UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not | UnaryOperator::BitwiseNot => Ok(()),
+            UnaryOperator::PGAbs
+            | UnaryOperator::PGCubeRoot
+            | UnaryOperator::PGSquareRoot
+            | UnaryOperator::AtDashAt
+            | UnaryOperator::DoubleAt
+            | UnaryOperator::Hash
+                if self.dialect() == Dialect::Postgres =>
+            {
+                Ok(())
+            }
+            _ => Err(function_denied(&operator.to_string(), "operator")),
+        }
+    }
+
+    /// Symbols were checked by the lexer; what is left are operators written with letters.
+    fn binary_operator(&self, operator: &BinaryOperator) -> Result<()> {
+        match operator {
+            BinaryOperator::PGCustomBinaryOperator(_) => Err(function_denied("operator(…)", "operator")),
+            BinaryOperator::Assignment => Err(not_understood("`:=` is not allowed")),
+            BinaryOperator::DuckIntegerDivide => Err(not_understood("`//` is not allowed")),
+            BinaryOperator::Match | BinaryOperator::Regexp | BinaryOperator::Glob
+                if self.dialect() != Dialect::Sqlite =>
+            {
+                Err(not_understood("this operator belongs to SQLite"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
