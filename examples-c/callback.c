@@ -34,7 +34,7 @@ static void *database_run(void *argument) {
         while (self->pending == NULL && !self->closed) pthread_cond_wait(&self->changed, &self->lock);
         if (self->pending == NULL) break;
         const goatflow_plugin_reply *reply = self->pending;
-        const char *answer = self->is_query ? "[{\"n\":3,\"name\":\"open\"}]" : "{\"affected\":1}";
+        const char *answer = self->is_query ? "[{\"queue\":\"Raw\",\"state\":\"open\",\"tickets\":3}]" : "{\"affected\":1}";
         self->pending = NULL;
         pthread_cond_signal(&self->changed);
         pthread_mutex_unlock(&self->lock); /* never hold a lock of your own while calling the library */

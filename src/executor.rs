@@ -4,9 +4,12 @@
 //! thread they have met. Their number follows the number of jobs that block at the same time, up to a bound.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
 
+use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Stack of a worker thread: room for several nested guests.
@@ -95,6 +98,86 @@ fn work_for_ever() {
     }
 }
 
+/// Runs `job` at the monotonic time `when`, or soon after, on a thread that must not be held up: hand real work to
+/// [`spawn`].
+pub fn at(when: Nanos, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    static TIMER: OnceLock<std::result::Result<Timer, String>> = OnceLock::new();
+    let timer = TIMER.get_or_init(|| {
+        std::thread::Builder::new()
+            .name("goatflow-timer".into())
+            .stack_size(256 * 1024)
+            .spawn(run_due_jobs)
+            .map(|handle| Timer { thread: handle.thread().clone() })
+            .map_err(|error| error.to_string())
+    });
+    let timer = timer.as_ref().map_err(|reason| {
+        Error::new(ErrorCode::EnvironmentResources, format!("can't start the timer thread: {reason}"))
+    })?;
+    due().push(Due { when, job: Box::new(job) });
+    timer.thread.unpark();
+    Ok(())
+}
+
+struct Timer {
+    thread: Thread,
+}
+
+/// A job with its time; ordered so that the earliest is the greatest.
+struct Due {
+    when: Nanos,
+    job: Job,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.when.cmp(&self.when)
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.when == other.when
+    }
+}
+
+impl Eq for Due {}
+
+fn due() -> MutexGuard<'static, BinaryHeap<Due>> {
+    static DUE: Mutex<BinaryHeap<Due>> = Mutex::new(BinaryHeap::new());
+    DUE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_due_jobs() {
+    loop {
+        let now = clock::now();
+        let mut waiting = due();
+        match waiting.peek().map(|next| next.when) {
+            Some(when) if when <= now => {
+                let job = waiting.pop().map(|next| next.job);
+                drop(waiting);
+                if let Some(job) = job {
+                    // As for workers: the job reports its own panic.
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+                }
+            }
+            Some(when) => {
+                drop(waiting);
+                std::thread::park_timeout(Duration::from_nanos(when - now));
+            }
+            None => {
+                drop(waiting);
+                std::thread::park();
+            }
+        }
+    }
+}
+
 /// Bytes of stack that this thread has left; 0 when that can't be found out.
 #[must_use]
 pub fn remaining_stack() -> usize {
@@ -135,6 +218,17 @@ mod tests {
         spawn(move || done.send(7).unwrap()).unwrap();
         assert_eq!(finished.recv(), Ok(7));
         drop(release);
+    }
+
+    #[test]
+    fn timed_jobs_run_in_the_order_of_their_times() {
+        let (done, finished) = mpsc::channel();
+        let now = clock::now();
+        for delay in [30_u64, 10, 20] {
+            let done = done.clone();
+            at(now + delay * 1_000_000, move || done.send(delay).unwrap()).unwrap();
+        }
+        assert_eq!([finished.recv(), finished.recv(), finished.recv()], [Ok(10), Ok(20), Ok(30)]);
     }
 
     #[test]

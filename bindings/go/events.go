@@ -23,7 +23,7 @@ type Event struct {
 
 // Subscription delivers events until it is closed.
 type Subscription struct {
-	library *Library
+	manager *Manager // keeps it from being freed
 	handle  C.uintptr_t
 	closed  atomic.Bool
 }
@@ -46,13 +46,13 @@ func (m *Manager) Subscribe(filter any, callback func(Event)) (*Subscription, er
 	if err := m.core.library.check(status, &out); err != nil {
 		return nil, err
 	}
-	return &Subscription{library: m.core.library, handle: out.handle}, nil
+	return &Subscription{manager: m, handle: out.handle}, nil
 }
 
 // Close ends the subscription; an event being delivered at the time is not waited for.
 func (s *Subscription) Close() error {
 	if s.closed.CompareAndSwap(false, true) {
-		C.gfp_subscription_free(s.library.table, s.handle)
+		C.gfp_subscription_free(s.manager.core.library.table, s.handle)
 	}
 	return nil
 }

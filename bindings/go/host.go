@@ -107,8 +107,7 @@ func (r *Reply) finish() error {
 // Provide replaces a built-in service ("db", "cache", "http", "email", "config", "translate", "log", "event") by a
 // callback; nil puts the built-in one back. The policy is checked before the callback is called.
 //
-// The callback must not be the only thing that keeps the manager reachable, or reach it at all if the manager
-// is to be collected without Close.
+// A callback that refers to the manager keeps it alive until Close.
 func (m *Manager) Provide(service string, callback HostFunc) error {
 	start, length := text(service)
 	var out C.gfp_out

@@ -16,7 +16,11 @@ pub(crate) fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result
             return Ok(());
         }
         let is_cut = !line.ends_with(b"\n") && skip_line(&mut input)?;
-        let answer = if is_cut { dry_run::answer_too_long() } else { dry_run::answer(&line) };
+        let answer = if is_cut {
+            dry_run::answer_too_long()
+        } else {
+            dry_run::answer(&line)
+        };
         writeln!(output, "{answer}")?;
         output.flush()?;
     }
@@ -36,5 +40,31 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<bool> {
         if is_end {
             return Ok(skipped > 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(input: &[u8]) -> Vec<bool> {
+        let mut output = Vec::new();
+        run(input, &mut output).expect("memory can be read and written");
+        let text = String::from_utf8(output).expect("answers are UTF-8");
+        text.lines().map(|line| line.starts_with("{\"allow\":true,")).collect()
+    }
+
+    #[test]
+    fn every_line_is_answered_in_order() {
+        let input = b"{\"kind\":\"config\",\"scope\":null,\"key\":\"a\"}\n\nnonsense\n\xff\n{\"kind\":\"config\",\"scope\":null,\"key\":\"b\"}";
+        assert_eq!(verdicts(input), [true, false, false, false, true]);
+        assert_eq!(verdicts(b""), [false; 0]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_and_the_next_one_read() {
+        let good = "{\"kind\":\"config\",\"scope\":null,\"key\":\"a\"}";
+        let long = format!("{good}{}\n{good}\n", " ".repeat(3 << 20));
+        assert_eq!(verdicts(long.as_bytes()), [false, true]);
     }
 }

@@ -23,16 +23,31 @@ struct Request {
     /// Functions granted beyond the built-in list.
     #[serde(default)]
     functions: Vec<String>,
+    /// Also show the text that would run and the order of its arguments.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// One line of output.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Verdict {
     accept: bool,
     reason: String,
     code: &'static str,
     tables_read: Vec<String>,
     tables_written: Vec<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
+}
+
+/// What `explain` adds.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    canonical: String,
+    /// For each argument of the canonical text, the index of the plugin's argument.
+    arguments: Vec<usize>,
+    functions: Vec<String>,
+    tables_locked: Vec<String>,
 }
 
 /// Answers every line of `input` on `output`. Statements are judged as `db_exec` judges them; tables that are locked
@@ -45,30 +60,33 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     loop {
         line.clear();
         if input.read_until(b'\n', &mut line)? == 0 {
-            return output.flush();
+            return Ok(());
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         serde_json::to_writer(&mut output, &judge(&line))?;
         output.write_all(b"\n")?;
+        output.flush()?;
     }
 }
 
 fn judge(line: &[u8]) -> Verdict {
     let (profile, request) = match read(line) {
         Ok(read) => read,
-        Err(error) => return refusal(&error, None),
+        Err(error) => return Verdict::refusal(&error),
     };
     let facts = match analyse(&profile, &request.sql) {
         Ok(facts) => facts,
-        Err(error) => return refusal(&error, None),
+        Err(error) => return Verdict::refusal(&error),
     };
     let scope = TableScope::new(&profile, &request.whitelist_read, &request.whitelist_write);
-    match check(&facts, &scope, Call::Exec) {
-        Ok(()) => verdict(true, String::new(), "ok", Some(&facts)),
-        Err(error) => refusal(&error, Some(&facts)),
-    }
+    let verdict = match check(&facts, &scope, Call::Exec) {
+        Ok(()) => Verdict { accept: true, code: "ok", ..Verdict::default() },
+        Err(error) => Verdict::refusal(&error),
+    };
+    let explanation = request.explain.then(|| Explanation::new(&facts));
+    Verdict { tables_read: names(&facts.reads), tables_written: written(&facts), explanation, ..verdict }
 }
 
 fn read(line: &[u8]) -> Result<(SqlProfile, Request)> {
@@ -86,17 +104,35 @@ fn read(line: &[u8]) -> Result<(SqlProfile, Request)> {
     Ok((profile, request))
 }
 
-fn refusal(error: &Error, facts: Option<&Facts>) -> Verdict {
-    verdict(false, error.to_string(), error.code().slug(), facts)
+impl Verdict {
+    fn refusal(error: &Error) -> Self {
+        Self { reason: error.to_string(), code: error.code().slug(), ..Self::default() }
+    }
 }
 
-fn verdict(accept: bool, reason: String, code: &'static str, facts: Option<&Facts>) -> Verdict {
-    let names = |tables: &[Table]| tables.iter().map(Table::to_string).collect::<Vec<_>>();
-    let mut written = facts.map(|facts| names(&facts.writes)).unwrap_or_default();
-    written.extend(facts.map(|facts| names(&facts.locks)).unwrap_or_default());
+impl Explanation {
+    fn new(facts: &Facts) -> Self {
+        let indices: Vec<usize> = (0..facts.arguments.arity()).collect();
+        Self {
+            canonical: facts.canonical.to_string(),
+            arguments: facts.arguments.apply(&indices).unwrap_or_default(),
+            functions: facts.functions.clone(),
+            tables_locked: names(&facts.locks),
+        }
+    }
+}
+
+fn names(tables: &[Table]) -> Vec<String> {
+    tables.iter().map(Table::to_string).collect()
+}
+
+/// Written and locked tables: both need the write grant.
+fn written(facts: &Facts) -> Vec<String> {
+    let mut written = names(&facts.writes);
+    written.extend(names(&facts.locks));
     written.sort();
     written.dedup();
-    Verdict { accept, reason, code, tables_read: facts.map(|facts| names(&facts.reads)).unwrap_or_default(), tables_written: written }
+    written
 }
 
 #[cfg(test)]

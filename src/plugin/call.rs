@@ -200,6 +200,12 @@ impl Cancellation {
         Self(Some(Arc::default()))
     }
 
+    /// True when `cancel` has an effect.
+    #[must_use]
+    pub fn is_switchable(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Stops every call that carries the switch, now and later. Returns at once.
     pub fn cancel(&self) {
         let Some(switch) = &self.0 else { return };

@@ -1,10 +1,12 @@
 //! The checks: may the plugin do this one thing? Refusals say which rule, what, and the smallest change that allows it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::document::PermissionType;
 use super::scope::config::{self, KeyVerdict};
 use super::scope::email::MailAddress;
+use super::scope::names::is_plugin_name;
+use super::scope::tables::{NameRules, TableSet};
 use super::wording::{self, Denial, quoted};
 use super::{Access, Policy};
 use crate::error::{Error, ErrorCode, Result};
@@ -12,7 +14,9 @@ use crate::error::{Error, ErrorCode, Result};
 impl Policy {
     /// Refuses when the plugin is blocked.
     pub fn check_not_blocked(&self) -> Result<()> {
-        let Some(reason) = &self.blocked_reason else { return Ok(()) };
+        let Some(reason) = &self.blocked_reason else {
+            return Ok(());
+        };
         let context = format!("the plugin is blocked: {reason}");
         Err(Error::new(ErrorCode::PolicyBlocked, context).with_detail("rule", "status"))
     }
@@ -50,8 +54,11 @@ impl Policy {
             code: ErrorCode::PolicyCalleeDenied,
             rule: "plugin_call.scope",
             target: plugin,
-            context: format!("calling plugin {} is outside the plugin's `plugin_call` permissions", quoted(plugin)),
-            suggestion: Some(json!({"type": "plugin_call", "scope": [plugin]})),
+            context: format!(
+                "calling plugin {} is outside the plugin's `plugin_call` permissions",
+                quoted(plugin)
+            ),
+            suggestion: is_plugin_name(plugin).then(|| json!({"type": "plugin_call", "scope": [plugin]})),
         }
         .into())
     }
@@ -63,7 +70,10 @@ impl Policy {
         if self.callable_by.as_ref().is_none_or(|callers| callers.contains(caller)) {
             return Ok(());
         }
-        let context = format!("plugin {} is not in the `callable_by` list of the called plugin's policy", quoted(caller));
+        let context = format!(
+            "plugin {} is not in the `callable_by` list of the called plugin's policy",
+            quoted(caller)
+        );
         Err(Error::new(ErrorCode::PolicyCalleeDenied, context)
             .with_detail("rule", "callable_by")
             .with_detail("target", wording::harmless(caller))
@@ -84,8 +94,17 @@ impl Policy {
             KeyVerdict::OutsideScope => "is outside the plugin's `config` permissions",
             KeyVerdict::OnDenyList => "looks like a secret; only an entry that spells the key, without `*`, allows it",
         };
-        let rule = if verdict == KeyVerdict::OnDenyList { "config.deny_list" } else { "config.scope" };
-        Err(config_denied(rule, key, format!("configuration key {} {what}", quoted(key)), true))
+        let rule = if verdict == KeyVerdict::OnDenyList {
+            "config.deny_list"
+        } else {
+            "config.scope"
+        };
+        Err(config_denied(
+            rule,
+            key,
+            format!("configuration key {} {what}", quoted(key)),
+            true,
+        ))
     }
 
     /// Refuses recipients outside the scope, and everything that is not one bare address.
@@ -99,7 +118,13 @@ impl Policy {
         let parsed = MailAddress::parse(address).map_err(|problem| {
             let code = ErrorCode::PolicyEmailInvalid;
             let context = format!("recipient {} is refused: {problem}", quoted(address));
-            Error::from(Denial { code, rule: "email.grammar", target: address, context, suggestion: None })
+            Error::from(Denial {
+                code,
+                rule: "email.grammar",
+                target: address,
+                context,
+                suggestion: None,
+            })
         })?;
         if self.granted.email.contains(&parsed) && !self.denied.email.contains(&parsed) {
             return Ok(parsed);
@@ -108,8 +133,11 @@ impl Policy {
             code: ErrorCode::PolicyEmailRecipientDenied,
             rule: "email.scope",
             target: address,
-            context: format!("recipient {} is outside the plugin's `email` permissions", quoted(address)),
-            suggestion: Some(json!({"type": "email", "scope": [parsed.to_ascii()]})),
+            context: format!(
+                "recipient {} is outside the plugin's `email` permissions",
+                quoted(address)
+            ),
+            suggestion: suggestible(&parsed.to_ascii()).map(|address| json!({"type": "email", "scope": [address]})),
         }
         .into())
     }
@@ -118,7 +146,9 @@ impl Policy {
     /// needs an entry for all of them (`"*"`).
     pub fn check_custom(&self, permission: &PermissionType, access: Access, target: Option<&str>) -> Result<()> {
         self.check_not_blocked()?;
-        let PermissionType::Custom(kind) = permission else { return self.check_permission(permission, access) };
+        let PermissionType::Custom(kind) = permission else {
+            return self.check_permission(permission, access);
+        };
         let is_taken = match target {
             Some(_) => self.denied.covers_custom(kind, access, target),
             None => self.denied.has(permission, access),
@@ -133,6 +163,19 @@ impl Policy {
     }
 }
 
+/// The smallest permission that covers a table; none for names that would mean something else in a scope.
+#[must_use]
+pub fn table_suggestion(access: Access, schema: Option<&str>, table: &str) -> Option<Value> {
+    let entry = schema.map_or_else(|| table.to_owned(), |schema| format!("{schema}.{table}"));
+    TableSet::default().add(&entry, &NameRules::default()).ok()?;
+    suggestible(&entry).map(|entry| json!({"type": "db", "access": access.name(), "scope": [entry]}))
+}
+
+/// A target that a plugin named may be suggested only if, in a scope, it means itself and can be read by a person.
+fn suggestible(target: &str) -> Option<&str> {
+    (!target.contains('*') && wording::harmless(target) == target).then_some(target)
+}
+
 /// No entry of that type and access.
 fn permission_missing(permission: &PermissionType, access: Access, target: Option<&str>) -> Error {
     let mut entry = json!({"type": permission.name()});
@@ -140,13 +183,16 @@ fn permission_missing(permission: &PermissionType, access: Access, target: Optio
         entry["access"] = access.name().into();
     }
     if *permission != PermissionType::Cache {
-        entry["scope"] = json!([target.unwrap_or("...")]);
+        entry["scope"] = json!([target.and_then(suggestible).unwrap_or("...")]);
     }
     Denial {
         code: ErrorCode::PolicyPermissionMissing,
         rule: "permission",
         target: permission.name(),
-        context: format!("the plugin has no `{permission}` permission for {} access", access.name()),
+        context: format!(
+            "the plugin has no `{permission}` permission for {} access",
+            access.name()
+        ),
         suggestion: Some(entry),
     }
     .into()
@@ -157,13 +203,24 @@ fn custom_denied(kind: &str, access: Access, target: &str) -> Error {
         code: ErrorCode::PolicyTargetDenied,
         rule: "custom.scope",
         target,
-        context: format!("{} is outside the plugin's `{kind}` permissions for {} access", quoted(target), access.name()),
-        suggestion: Some(json!({"type": kind, "access": access.name(), "scope": [target]})),
+        context: format!(
+            "{} is outside the plugin's `{kind}` permissions for {} access",
+            quoted(target),
+            access.name()
+        ),
+        suggestion: suggestible(target).map(|target| json!({"type": kind, "access": access.name(), "scope": [target]})),
     }
     .into()
 }
 
 fn config_denied(rule: &'static str, key: &str, context: String, has_remedy: bool) -> Error {
     let suggestion = has_remedy.then(|| json!({"type": "config", "access": "read", "scope": [key]}));
-    Denial { code: ErrorCode::PolicyConfigKeyDenied, rule, target: key, context, suggestion }.into()
+    Denial {
+        code: ErrorCode::PolicyConfigKeyDenied,
+        rule,
+        target: key,
+        context,
+        suggestion,
+    }
+    .into()
 }

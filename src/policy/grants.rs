@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Access;
 use super::document::{Grant, Permission, PermissionType};
-use super::scope::{ScopeResult, address};
 use super::scope::config::ConfigScope;
 use super::scope::email::MailScope;
 use super::scope::http::HttpEntry;
 use super::scope::names::{self, NameSet};
 use super::scope::tables::{NameRules, TableSet};
+use super::scope::{ScopeResult, address};
 
 /// What a list of permissions covers, surface by surface. Either all of it is given, or all of it taken away.
 #[derive(Debug, Default)]
@@ -45,8 +45,11 @@ impl Grants {
 
     /// What `denied` takes away: without an access both, without a scope everything.
     pub(super) fn taken(denied: &[Permission], rules: &NameRules) -> Self {
-        let mut grants =
-            Self { db_read: TableSet::denial(), db_write: TableSet::denial(), ..Self::default() };
+        let mut grants = Self {
+            db_read: TableSet::denial(),
+            db_write: TableSet::denial(),
+            ..Self::default()
+        };
         for permission in denied {
             grants.add(&widest(permission), rules);
         }
@@ -145,11 +148,30 @@ fn http_entry(permission: &Permission) -> Option<HttpEntry> {
     if !entry.has_hosts() || lists.into_iter().any(|list| list.as_ref().is_some_and(Vec::is_empty)) {
         return None;
     }
-    permission.schemes.iter().flatten().try_for_each(|scheme| entry.add_scheme(scheme)).ok()?;
-    permission.methods.iter().flatten().try_for_each(|method| entry.add_method(method)).ok()?;
-    permission.paths.iter().flatten().try_for_each(|path| entry.add_path(path)).ok()?;
+    permission
+        .schemes
+        .iter()
+        .flatten()
+        .try_for_each(|scheme| entry.add_scheme(scheme))
+        .ok()?;
+    permission
+        .methods
+        .iter()
+        .flatten()
+        .try_for_each(|method| entry.add_method(method))
+        .ok()?;
+    permission
+        .paths
+        .iter()
+        .flatten()
+        .try_for_each(|path| entry.add_path(path))
+        .ok()?;
     let networks = permission.allow_private.iter().flatten();
-    entry.set_allow_private(networks.filter_map(|network| address::parse_network(network).ok()).collect());
+    entry.set_allow_private(
+        networks
+            .filter_map(|network| address::parse_network(network).ok())
+            .collect(),
+    );
     Some(entry)
 }
 
@@ -157,5 +179,9 @@ fn custom_entry(kind: &Arc<str>, permission: &Permission) -> Option<CustomEntry>
     let mut targets = NameSet::default();
     for_each(permission, |element| names::add_target(&mut targets, element));
     let access = permission.access?;
-    (!targets.is_empty()).then(|| CustomEntry { kind: Arc::clone(kind), access, targets })
+    (!targets.is_empty()).then(|| CustomEntry {
+        kind: Arc::clone(kind),
+        access,
+        targets,
+    })
 }

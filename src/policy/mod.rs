@@ -25,6 +25,7 @@ pub mod wording;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+pub use self::checks::table_suggestion;
 pub use self::defaults::DefaultRules;
 pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
 pub use self::limits::{BurstBudget, Limits};
@@ -124,7 +125,10 @@ impl Policy {
     #[must_use]
     pub fn default_grant(request: &ResourceRequest, rules: &DefaultRules) -> Self {
         let (permissions, withheld) = default_permissions(request, rules);
-        let limits = Limits { instances: granted_instances(request, None), ..rules.limits.clone() };
+        let limits = Limits {
+            instances: granted_instances(request, None),
+            ..rules.limits.clone()
+        };
         Self {
             status: Status::PendingReview,
             source: Source::DefaultGrant,

@@ -19,7 +19,8 @@ pub trait PolicyStore: Send + Sync {
     fn load(&self, plugin: &str) -> Result<Option<StoredPolicy>>;
 
     /// Stores `text` and gives its revision. With `expected_revision`, refuses with `PolicyRevisionConflict` when the
-    /// stored one is another (0 expects that there is none); without it, the last writer wins.
+    /// stored one is another (0 expects that there is none); without it, the last writer wins. An empty text removes
+    /// the stored policy and gives 0.
     fn save(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64>;
 
     /// Names of the plugins that have a stored policy.

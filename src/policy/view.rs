@@ -1,9 +1,13 @@
 //! A policy as administrators read it: what is in force, and where each line comes from.
 
+use std::slice;
+
 use serde_json::{Map, Value, json};
 
 use super::document::{Permission, PolicyDocument};
-use super::{Limits, Policy, Source, Status};
+use super::grants::Grants;
+use super::scope::tables::NameRules;
+use super::{Access, Limits, Policy, Source, Status};
 
 /// A declared table that the default grant leaves out.
 #[derive(Debug)]
@@ -26,7 +30,11 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn of_default(permissions: Vec<Permission>, withheld: Vec<Withheld>) -> Self {
-        Self { permissions, withheld, ..Self::default() }
+        Self {
+            permissions,
+            withheld,
+            ..Self::default()
+        }
     }
 
     pub(super) fn of_document(document: &PolicyDocument, denied: &[Permission]) -> Self {
@@ -77,15 +85,26 @@ fn source_name(source: Source) -> &'static str {
 /// One permission in force: the default grant takes its tables from the plugin's request.
 fn line(policy: &Policy, permission: &Permission) -> Value {
     match (policy.source, permission.scope.is_some()) {
-        (Source::Document, _) => sourced(permission, "document"),
-        (Source::DefaultGrant, true) => sourced(permission, "request"),
-        (Source::DefaultGrant, false) => sourced(permission, "default_grant"),
+        (Source::Document, _) => granted(permission, "document"),
+        (Source::DefaultGrant, true) => granted(permission, "request"),
+        (Source::DefaultGrant, false) => granted(permission, "default_grant"),
     }
 }
 
 fn sourced(permission: &Permission, source: &str) -> Value {
     let mut value = json!(permission);
     value["source"] = source.into();
+    value
+}
+
+/// An entry without scope or access is shown, and that it grants nothing.
+fn granted(permission: &Permission, source: &str) -> Value {
+    let grants = Grants::given(slice::from_ref(permission), &NameRules::default());
+    let is_effective = [Access::Read, Access::Write]
+        .iter()
+        .any(|access| grants.has(&permission.kind, *access));
+    let mut value = sourced(permission, source);
+    value["effective"] = is_effective.into();
     value
 }
 
@@ -103,8 +122,16 @@ fn callable_by(policy: &Policy) -> Value {
 
 /// Every limit with its source.
 fn limits(policy: &Policy) -> Value {
-    let Ok(Value::Object(values)) = serde_json::to_value(&policy.limits) else { return json!({}) };
-    let source = |name: &str| if policy.view.limits_set.contains(&name) { "document" } else { "default" };
+    let Ok(Value::Object(values)) = serde_json::to_value(&policy.limits) else {
+        return json!({});
+    };
+    let source = |name: &str| {
+        if policy.view.limits_set.contains(&name) {
+            "document"
+        } else {
+            "default"
+        }
+    };
     let lines = values.into_iter().map(|(name, value)| {
         let source = source(&name);
         (name, json!({"value": value, "source": source}))
@@ -138,7 +165,10 @@ fn limits_set(document: &PolicyDocument) -> Vec<&'static str> {
         ("host_calls_per_call", document.max_host_calls_per_call.is_some()),
     ];
     debug_assert_eq!(Some(is_set.len()), limit_count(), "a limit has no line here");
-    is_set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect()
+    is_set
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name))
+        .collect()
 }
 
 fn limit_count() -> Option<usize> {

@@ -31,7 +31,7 @@ impl PolicyStore for MemoryStore {
 
     fn save(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
         let mut state = self.lock();
-        let current = state.revisions.get(plugin).copied().unwrap_or_default();
+        let current = state.policies.get(plugin).map_or(0, |stored| stored.revision);
         if expected_revision.is_some_and(|expected| expected != current) {
             return Err(Error::new(
                 ErrorCode::PolicyRevisionConflict,
@@ -39,13 +39,13 @@ impl PolicyStore for MemoryStore {
             )
             .with_detail("revision", current));
         }
-        let revision = current + 1;
-        state.revisions.insert(plugin.to_owned(), revision);
         if text.is_empty() {
             state.policies.remove(plugin);
-        } else {
-            state.policies.insert(plugin.to_owned(), StoredPolicy { text: text.to_vec(), revision });
+            return Ok(0);
         }
+        let revision = state.revisions.get(plugin).map_or(1, |last| last + 1);
+        state.revisions.insert(plugin.to_owned(), revision);
+        state.policies.insert(plugin.to_owned(), StoredPolicy { text: text.to_vec(), revision });
         Ok(revision)
     }
 
@@ -71,9 +71,10 @@ mod tests {
     fn a_lost_update_is_refused_even_over_a_removal() {
         let store = MemoryStore::default();
         assert_eq!(store.save("a", b"{}", Some(0)).unwrap(), 1);
-        assert_eq!(store.save("a", b"", Some(1)).unwrap(), 2);
+        assert_eq!(store.save("a", b"{}", Some(0)).unwrap_err().code(), ErrorCode::PolicyRevisionConflict);
+        assert_eq!(store.save("a", b"", Some(1)).unwrap(), 0);
         assert_eq!(store.load("a").unwrap(), None);
         assert_eq!(store.save("a", b"{}", Some(1)).unwrap_err().code(), ErrorCode::PolicyRevisionConflict);
-        assert_eq!(store.save("a", b"{}", None).unwrap(), 3);
+        assert_eq!(store.save("a", b"{}", Some(0)).unwrap(), 2);
     }
 }

@@ -184,3 +184,155 @@ impl Bucket {
         u64::try_from(missing.div_ceil(u128::from(budget.per_hour))).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MINUTE: u64 = 60 * SECOND;
+
+    #[test]
+    fn nth_event_passes_and_the_next_waits_for_the_first_to_leave() {
+        let window = Window::new();
+        for index in 0..10 {
+            assert_eq!(window.try_take(index * SECOND, 10, MINUTE, 1), Ok(()));
+        }
+        assert_eq!(
+            window.try_take(10 * SECOND, 10, MINUTE, 1),
+            Err(RetryAfterNs(50 * SECOND))
+        );
+        assert_eq!(window.try_take(MINUTE - 1, 10, MINUTE, 1), Err(RetryAfterNs(1)));
+        assert_eq!(window.try_take(MINUTE, 10, MINUTE, 1), Ok(()));
+        assert_eq!(window.try_take(MINUTE, 10, MINUTE, 1), Err(RetryAfterNs(SECOND)));
+    }
+
+    #[test]
+    fn several_are_taken_all_or_not_at_all() {
+        let window = Window::new();
+        assert_eq!(window.try_take(0, 10, MINUTE, 7), Ok(()));
+        assert_eq!(window.try_take(1, 10, MINUTE, 4), Err(RetryAfterNs(MINUTE - 1)));
+        assert_eq!(window.used(1, MINUTE), 7);
+        assert_eq!(window.try_take(1, 10, MINUTE, 3), Ok(()));
+        assert_eq!(window.try_take(2, 10, MINUTE, 11), Err(RetryAfterNs::NEVER));
+        assert_eq!(window.try_take(2, 10, MINUTE, 0), Ok(()));
+    }
+
+    #[test]
+    fn changed_limits_keep_the_history() {
+        let window = Window::new();
+        assert_eq!(window.try_take(0, 10, MINUTE, 10), Ok(()));
+        for turn in 1..50 {
+            let limit = if turn % 2 == 0 { 10 } else { 11 };
+            let expected = if turn == 1 { Ok(()) } else { Err(()) };
+            assert_eq!(
+                window.try_take(turn, limit, MINUTE, 1).map_err(drop),
+                expected,
+                "turn {turn}"
+            );
+        }
+        assert!(window.try_take(100, 3, MINUTE, 1).is_err());
+    }
+
+    #[test]
+    fn a_limit_after_none_finds_a_history() {
+        let window = Window::new();
+        for at in 0..100_000 {
+            assert_eq!(window.try_take(at, 0, MINUTE, 1), Ok(()));
+        }
+        assert!(window.try_take(100_000, 600, MINUTE, 1).is_err());
+        assert!(window.state.lock().unwrap().events.len() <= 1_024);
+    }
+
+    #[test]
+    fn time_never_runs_backwards() {
+        let window = Window::new();
+        assert_eq!(window.try_take(MINUTE, 1, MINUTE, 1), Ok(()));
+        assert!(window.try_take(0, 1, MINUTE, 1).is_err());
+        assert!(window.try_take(2 * MINUTE - 1, 1, MINUTE, 1).is_err());
+        assert_eq!(window.try_take(u64::MAX, 1, MINUTE, 1), Ok(()));
+        assert!(window.try_take(u64::MAX, 1, u64::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn burst_budget_is_extra_separate_and_comes_back_evenly() {
+        let window = Window::new();
+        let budget = Some(BurstBudget { size: 50, per_hour: 50 });
+        let take = |at: u64, count: u32| window.try_take_with_burst(at, 10, MINUTE, count, budget);
+        assert!(take(0, 61).is_err());
+        assert_eq!(take(0, 60), Ok(()));
+        assert_eq!(take(0, 1), Err(RetryAfterNs(MINUTE)));
+        assert_eq!(take(MINUTE, 10), Ok(()));
+        assert!(take(MINUTE, 1).is_err(), "a fiftieth of an hour is more than a minute");
+        assert_eq!(take(72 * SECOND, 1), Ok(()));
+        assert!(take(72 * SECOND, 1).is_err());
+        assert_eq!(
+            take(100 * 60 * MINUTE, 60),
+            Ok(()),
+            "it fills up to its size and no further"
+        );
+        assert!(take(100 * 60 * MINUTE, 1).is_err());
+    }
+
+    #[test]
+    fn taking_a_budget_away_and_back_gives_nothing() {
+        let window = Window::new();
+        let budget = Some(BurstBudget { size: 5, per_hour: 5 });
+        assert_eq!(window.try_take_with_burst(0, 1, MINUTE, 6, budget), Ok(()));
+        assert!(window.try_take_with_burst(1, 1, MINUTE, 1, None).is_err());
+        assert!(window.try_take_with_burst(2, 1, MINUTE, 1, budget).is_err());
+        assert_eq!(
+            window.try_take_with_burst(3, 1, MINUTE, 6, budget),
+            Err(RetryAfterNs::NEVER)
+        );
+    }
+
+    /// Against a model that counts every event anew: never one too many, never one refused for nothing, and what is
+    /// refused passes exactly when it was told to come back.
+    #[test]
+    fn agrees_with_counting_every_event() {
+        let mut seed = 42_u64;
+        let mut dice = |bound: u64| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % bound
+        };
+        for _ in 0..300 {
+            let (window, limit, width) = (Window::new(), u32::try_from(1 + dice(8)).unwrap(), 1 + dice(50));
+            let (mut now, mut taken) = (0_u64, Vec::<u64>::new());
+            for _ in 0..200 {
+                now += dice(20);
+                let count = u32::try_from(1 + dice(3)).unwrap();
+                let in_window = |at: u64| taken.iter().filter(|time| at - **time < width).count();
+                let fits = |at: u64| in_window(at) + count as usize <= limit as usize;
+                match window.try_take(now, limit, width, count) {
+                    Ok(()) => assert!(fits(now)),
+                    Err(RetryAfterNs::NEVER) => assert!(count > limit),
+                    Err(RetryAfterNs(wait)) => assert!(!fits(now) && fits(now + wait) && !fits(now + wait - 1)),
+                }
+                if fits(now) {
+                    taken.extend(std::iter::repeat_n(now, count as usize));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_together_never_take_more() {
+        let window = Window::new();
+        let taken: usize = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..1_000)
+                            .filter(|at| window.try_take(*at, 100, MINUTE, 1).is_ok())
+                            .count()
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 100);
+    }
+}

@@ -41,6 +41,8 @@ class LoopQueue:
                     raise
         finally:
             self._futures.pop(tag, None)
+            if future.done() and not future.cancelled():
+                future.exception()  # cancelled just after it failed: nobody else looks at the failure
 
     def close(self) -> None:
         """Gives the descriptor back; for loops that are closed."""

@@ -261,6 +261,7 @@ def _on_finalizer(number: int) -> None:
     registration = _registrations.pop(number, None)
     if registration is not None:
         contexts.remove(registration.context)
+        del registration.function
         registration.finalized.set()
 
 

@@ -114,12 +114,13 @@ def check(c: Functions, status: int, error: c_void_p) -> None:
 def take_error(c: Functions, status: int, error: c_void_p) -> PluginError:
     """The exception for a failed call; frees the error object."""
     handle = error.value
+    slug = _text(c.status_slug(status))
     if not handle:
-        return new_error(status, _text(c.status_slug(status)), "")
+        return new_error(status, slug, "")
     try:
         return new_error(
-            int(c.error_status(handle)),
-            _text(c.error_code(handle)),
+            status,
+            _text(c.error_code(handle)) or slug,
             _text(c.error_message(handle)),
             plugin=_text(c.error_plugin(handle)),
             detail=json.loads(c.error_detail(handle) or b"{}"),

@@ -131,6 +131,7 @@ class Manager(Owned):
         self._c = c = functions()
         self._registrations: List[Registration] = []
         self._subscriptions: List[Subscription] = []
+        self._functions: "weakref.WeakSet[Function]" = weakref.WeakSet()
         self._own(create(c, c.manager_new, *document(config)), c.manager_free)
         _open_managers.add(self)
 
@@ -159,8 +160,8 @@ class Manager(Owned):
             self._release(deadline)
 
     def _release(self, deadline: Optional[float]) -> None:
-        for subscription in self._subscriptions:
-            subscription.close()
+        for owned in (*self._subscriptions, *self._functions):
+            owned.close()
         super().close()
         _open_managers.discard(self)
         close_dead_queues()
@@ -297,9 +298,11 @@ class Manager(Owned):
             contexts.remove(number)
 
     def function(self, plugin: str, function: str) -> Function:
-        """A handle for many calls of one function."""
+        """A handle for many calls of one function; closed with the manager."""
         c = self._c
-        return Function(create(c, c.function_resolve, self.handle, *text(plugin), *text(function)))
+        handle = Function(create(c, c.function_resolve, self.handle, *text(plugin), *text(function)))
+        self._functions.add(handle)
+        return handle
 
     async def call_async(
         self,

@@ -45,7 +45,7 @@ def environment(name: str) -> str:
     return value
 
 
-def test_plugin(name: str) -> str:
+def built_plugin(name: str) -> str:
     """Path of a plugin that the harness built."""
     path = Path(environment("GOATFLOW_TEST_PLUGINS"), name)
     if not path.exists():

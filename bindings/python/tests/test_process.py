@@ -15,7 +15,7 @@ from typing import Callable, List
 
 import goatflow_plugin as gp
 
-from .support import REPOSITORY, ROOT, ManagerCase, database_config, environment, run_python, test_plugin
+from .support import REPOSITORY, ROOT, ManagerCase, built_plugin, database_config, environment, run_python
 
 IN_CHILD_OK = 42
 
@@ -215,7 +215,7 @@ class ExampleHost(unittest.TestCase):
             connection.executescript(Path(environment("GOATFLOW_TEST_SQL")).read_text())
             connection.close()
             names = ("ticket-stats-go", "ticket-stats-c")
-            run = self.run_host(database, *(test_plugin(name) for name in names))
+            run = self.run_host(database, *(built_plugin(name) for name in names))
         self.assertEqual(run.returncode, 0, run.stderr)
         labels = [line.split(" ")[0] for line in run.stdout.splitlines()]
         per_plugin = ["registration", "overview", "widget", "ticket", "users", "policy", "users", "policy", "users"]

@@ -1,5 +1,6 @@
 //! Typed, strict reading of JSON objects: every mistake is reported, reading goes on behind it.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::report::Report;
@@ -26,16 +27,22 @@ impl<'n> Fields<'n> {
             report.problem(path, format!("must be an object, not {}", node.kind()));
             return None;
         };
-        for (index, (name, _)) in members.iter().enumerate() {
-            let place = member_path(path, name);
-            if !known.contains(&name.as_str()) {
-                report.problem(&place, unknown_member(name, known));
+        let mut seen = HashSet::new();
+        for (name, _) in members {
+            if report.is_full() {
+                break;
             }
-            if members[..index].iter().any(|(earlier, _)| earlier == name) {
-                report.problem(&place, "is given more than once");
+            if !known.contains(&name.as_str()) {
+                report.problem(&member_path(path, name), unknown_member(name, known));
+            }
+            if !seen.insert(name.as_str()) {
+                report.problem(&member_path(path, name), "is given more than once");
             }
         }
-        Some(Self { members, path: path.to_owned() })
+        Some(Self {
+            members,
+            path: path.to_owned(),
+        })
     }
 
     /// JSON pointer to a member.
@@ -45,11 +52,14 @@ impl<'n> Fields<'n> {
 
     /// The member, if it is there.
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
+        self.members
+            .iter()
+            .find(|(member, _)| member == name)
+            .map(|(_, value)| value)
     }
 
-    /// The member, unless it is absent or `null`, which is how Go writes an empty list.
-    pub(super) fn get_list(&self, name: &str) -> Option<&'n Node> {
+    /// The member, unless it is absent or `null`, which is how Go, and so the reference, writes an empty list.
+    pub(super) fn get_go_list(&self, name: &str) -> Option<&'n Node> {
         self.get(name).filter(|node| **node != Node::Null)
     }
 
@@ -66,29 +76,41 @@ impl<'n> Fields<'n> {
                 &self.path(name),
                 format!("must be a whole number from {} to {}", range.start(), range.end()),
             ),
-            other => report.problem(&self.path(name), format!("must be a whole number, not {}", other.kind())),
+            other => report.problem(
+                &self.path(name),
+                format!("must be a whole number, not {}", other.kind()),
+            ),
         }
         None
     }
 
     /// A whole number in `range` that fits 32 bits.
     pub(super) fn whole32(&self, name: &str, range: RangeInclusive<u64>, report: &mut Report) -> Option<u32> {
-        self.whole(name, range, report).and_then(|value| u32::try_from(value).ok())
+        self.whole(name, range, report)
+            .and_then(|value| u32::try_from(value).ok())
     }
 
     /// A duration.
     pub(super) fn duration(&self, name: &str, report: &mut Report) -> Option<GoDuration> {
         let text = self.text(name, report)?;
-        GoDuration::parse(text).map_err(|message| report.problem(&self.path(name), message)).ok()
+        GoDuration::parse(text)
+            .map_err(|message| report.problem(&self.path(name), message))
+            .ok()
     }
 
     /// A list of strings.
     pub(super) fn strings(&self, name: &str, report: &mut Report) -> Option<Vec<String>> {
+        self.get(name).and_then(|node| self.strings_in(node, name, report))
+    }
+
+    /// The strings of the list that the member `name` is.
+    pub(super) fn strings_in(&self, node: &Node, name: &str, report: &mut Report) -> Option<Vec<String>> {
         let path = self.path(name);
-        let items = list_at(self.get_list(name)?, &path, report)?;
-        let texts = items.iter().enumerate().filter_map(|(index, item)| {
-            text_at(item, &format!("{path}/{index}"), report).map(str::to_owned)
-        });
+        let items = list_at(node, &path, report)?;
+        let texts = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| text_at(item, &format!("{path}/{index}"), report).map(str::to_owned));
         Some(texts.collect())
     }
 }

@@ -38,15 +38,26 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Whether further problems would not be kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_REPORTED
+    }
+
     pub(super) fn problem(&mut self, path: &str, message: impl Into<String>) {
-        if self.problems.len() < MAX_REPORTED {
-            self.problems.push(Problem { path: path.to_owned(), message: message.into() });
+        if !self.is_full() {
+            self.problems.push(Problem {
+                path: path.to_owned(),
+                message: message.into(),
+            });
         }
     }
 
     pub(super) fn warning(&mut self, path: &str, message: impl Into<String>) {
         if self.warnings.len() < MAX_REPORTED {
-            self.warnings.push(Warning { path: path.to_owned(), message: message.into() });
+            self.warnings.push(Warning {
+                path: path.to_owned(),
+                message: message.into(),
+            });
         }
     }
 
@@ -65,16 +76,23 @@ impl Report {
 #[must_use]
 pub fn problems_to_error(problems: &[Problem]) -> Error {
     let first = problems.first().map_or_else(String::new, |problem| {
-        let place = if problem.path.is_empty() { String::new() } else { format!(" at {}", problem.path) };
+        let place = if problem.path.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", problem.path)
+        };
         format!("{place}: {}", problem.message)
     });
     let more = match problems.len() {
         0 | 1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    Error::new(ErrorCode::PolicyDocumentInvalid, format!("the policy document is refused{first}{more}"))
-        .with_detail("rule", "document")
-        .with_detail("problems", json!(problems))
+    Error::new(
+        ErrorCode::PolicyDocumentInvalid,
+        format!("the policy document is refused{first}{more}"),
+    )
+    .with_detail("rule", "document")
+    .with_detail("problems", json!(problems))
 }
 
 /// A document's verdict for people and programs: `{"valid", "problems": [{path, message}], "warnings": […]}`.

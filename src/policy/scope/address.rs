@@ -11,30 +11,30 @@ use super::ScopeResult;
 /// own services. The three documentation networks are left out: nothing is ever routed there, so nothing can be
 /// reached, and tests everywhere use them as stand-ins for public addresses.
 const NOT_PUBLIC_V4: &[([u8; 4], u8)] = &[
-    ([0, 0, 0, 0], 8),          // "this network"; 0.0.0.0 reaches the machine itself on Linux
-    ([10, 0, 0, 0], 8),         // private
-    ([100, 64, 0, 0], 10),      // carrier-grade NAT, and metadata at 100.100.100.200
-    ([127, 0, 0, 0], 8),        // loopback
-    ([168, 63, 129, 16], 32),   // Azure's host agent, a public address by number only
-    ([169, 254, 0, 0], 16),     // link-local, and metadata at 169.254.169.254
-    ([172, 16, 0, 0], 12),      // private
-    ([192, 0, 0, 0], 24),       // protocol assignments, and metadata at 192.0.0.192
-    ([192, 31, 196, 0], 24),    // AS112
-    ([192, 52, 193, 0], 24),    // AMT
-    ([192, 88, 99, 0], 24),     // 6to4 relays
-    ([192, 168, 0, 0], 16),     // private
-    ([192, 175, 48, 0], 24),    // AS112
-    ([198, 18, 0, 0], 15),      // benchmarking
-    ([224, 0, 0, 0], 4),        // multicast
-    ([240, 0, 0, 0], 4),        // reserved, and broadcast
+    ([0, 0, 0, 0], 8),        // "this network"; 0.0.0.0 reaches the machine itself on Linux
+    ([10, 0, 0, 0], 8),       // private
+    ([100, 64, 0, 0], 10),    // carrier-grade NAT, and metadata at 100.100.100.200
+    ([127, 0, 0, 0], 8),      // loopback
+    ([168, 63, 129, 16], 32), // Azure's host agent, a public address by number only
+    ([169, 254, 0, 0], 16),   // link-local, and metadata at 169.254.169.254
+    ([172, 16, 0, 0], 12),    // private
+    ([192, 0, 0, 0], 24),     // protocol assignments, and metadata at 192.0.0.192
+    ([192, 31, 196, 0], 24),  // AS112
+    ([192, 52, 193, 0], 24),  // AMT
+    ([192, 88, 99, 0], 24),   // 6to4 relays
+    ([192, 168, 0, 0], 16),   // private
+    ([192, 175, 48, 0], 24),  // AS112
+    ([198, 18, 0, 0], 15),    // benchmarking
+    ([224, 0, 0, 0], 4),      // multicast
+    ([240, 0, 0, 0], 4),      // reserved, and broadcast
 ];
 
 /// IPv6 networks inside 2000::/3 that are not public. Everything outside 2000::/3 is not public either.
 const NOT_PUBLIC_V6: &[([u16; 8], u8)] = &[
-    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),     // protocol assignments: Teredo, benchmarking, ORCHID
-    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),     // 6to4: carries an IPv4 address
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments: Teredo, benchmarking, ORCHID
+    ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), // 6to4: carries an IPv4 address
     ([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), // AS112
-    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),     // documentation, second block
+    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation, second block
 ];
 
 /// Addresses of cloud metadata services. Only a network of exactly one address opens them.
@@ -54,7 +54,12 @@ const METADATA: &[IpAddr] = &[
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !NOT_PUBLIC_V4.iter().any(|(network, prefix)| {
-            in_prefix(u128::from(v4.to_bits()), u128::from(Ipv4Addr::from(*network).to_bits()), 32, *prefix)
+            in_prefix(
+                u128::from(v4.to_bits()),
+                u128::from(Ipv4Addr::from(*network).to_bits()),
+                32,
+                *prefix,
+            )
         }),
         IpAddr::V6(v6) => is_public_v6(v6),
     }
@@ -85,12 +90,10 @@ fn is_isatap(address: Ipv6Addr) -> bool {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bits = address.to_bits();
     let is_mapped_or_compatible = bits >> 32 == 0 || bits >> 32 == 0xffff;
-    let is_nat64 = bits >> 32 == 0x0064_ff9b_0000_0000_0000_0000;
+    let is_nat64 = bits >> 32 == 0x0064_ff9b_0000_0000_0000_0000 || bits >> 80 == 0x0064_ff9b_0001;
     let low = u32::try_from(bits & 0xffff_ffff).unwrap_or(0);
     match address.segments() {
-        [0x2002, high, mid, ..] => {
-            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(mid)))
-        }
+        [0x2002, high, mid, ..] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(mid))),
         _ if is_mapped_or_compatible && bits > 0xffff => Some(Ipv4Addr::from_bits(low)),
         _ if is_nat64 || is_isatap(address) => Some(Ipv4Addr::from_bits(low)),
         _ => None,
@@ -117,19 +120,15 @@ pub fn is_allowed(address: IpAddr, opened: &[Arc<[IpNet]>]) -> bool {
         .flat_map(|networks| networks.iter())
         .any(|network| network.contains(&address) && (!is_metadata(address) || is_single(network)));
     match address {
-        IpAddr::V6(v6) if is_open => {
-            embedded_v4(v6).is_none_or(|v4| is_allowed(IpAddr::V4(v4), opened))
-        }
+        IpAddr::V6(v6) if is_open => embedded_v4(v6).is_none_or(|v4| is_allowed(IpAddr::V4(v4), opened)),
         _ => is_open,
     }
 }
 
 /// A network as an administrator writes it: an address with a prefix length, or one address.
 pub fn parse_network(text: &str) -> ScopeResult<IpNet> {
-    let network = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|problem| format!("it is not a network such as 10.0.0.0/8 or fd00::/8: {problem}"))?;
+    let network =
+        strict_network(text).ok_or_else(|| "it is not a network such as 10.0.0.0/8 or fd00::/8".to_owned())?;
     if network.trunc() != network {
         return Err(format!("it has bits set behind its prefix; write {}", network.trunc()));
     }
@@ -138,4 +137,14 @@ pub fn parse_network(text: &str) -> ScopeResult<IpNet> {
         return Err(format!("it is too wide; the prefix has at least {shortest} bits"));
     }
     Ok(network)
+}
+
+/// The standard library's addresses, which have no leading zeros, and a plain prefix length.
+fn strict_network(text: &str) -> Option<IpNet> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().ok().map(IpNet::from);
+    };
+    let is_plain = prefix == "0" || (!prefix.starts_with('0') && prefix.bytes().all(|byte| byte.is_ascii_digit()));
+    let prefix = prefix.parse().ok().filter(|_| is_plain)?;
+    IpNet::new(address.parse().ok()?, prefix).ok()
 }

@@ -7,15 +7,37 @@ use super::names::NameSet;
 /// Longest key; also the size of the buffers that keys are looked at in, so that no check allocates.
 const MAX_KEY_BYTES: usize = 200;
 
-/// Words that, standing alone in a key, say that its value is a secret (SECURITY 4.3; `pw` is what OTRS calls passwords).
+/// Words that, standing alone in a key, say that its value is a secret (SECURITY 4.3).
 const SECRET_WORDS: &[&str] = &[
-    "auth", "bindpw", "cookie", "credential", "dsn", "hmac", "jwt", "pass", "passphrase", "passwd", "password", "pw",
-    "pwd", "salt", "secret", "seed", "token", "apikey",
+    "auth",
+    "bindpw",
+    "cookie",
+    "credential",
+    "dsn",
+    "hmac",
+    "jwt",
+    "pass",
+    "passphrase",
+    "passwd",
+    "password",
+    "salt",
+    "secret",
+    "seed",
+    "token",
+    "apikey",
 ];
 /// Words that turn `key`, standing after them, into a secret.
 const KEY_QUALIFIERS: &[&str] = &["access", "api", "encryption", "license", "private", "secret", "signing"];
 /// Runs of letters that say so wherever they stand, separators left out.
-const SECRET_RUNS: &[&str] = &["apikey", "credential", "passwd", "password", "privatekey", "secret", "token"];
+const SECRET_RUNS: &[&str] = &[
+    "apikey",
+    "credential",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "token",
+];
 
 /// Entries of a `config` scope.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +148,9 @@ fn has_secret_run(key: &str) -> bool {
         len += 1;
     }
     let letters = &letters[..len];
-    SECRET_RUNS.iter().any(|run| letters.windows(run.len()).any(|window| window == run.as_bytes()))
+    SECRET_RUNS
+        .iter()
+        .any(|run| letters.windows(run.len()).any(|window| window == run.as_bytes()))
 }
 
 /// A word of the key is a secret word, or is `key` after a word that makes it one.
@@ -135,7 +159,7 @@ fn has_secret_word(key: &str) -> bool {
     for word in words(key) {
         let singular = singular(word);
         let is_key = singular.eq_ignore_ascii_case("key");
-        if is_one_of(singular, SECRET_WORDS) || is_one_of(word, SECRET_WORDS) {
+        if is_one_of(singular, SECRET_WORDS) || is_one_of(word, SECRET_WORDS) || is_short_for_password(word) {
             return true;
         }
         if is_key && is_one_of(previous, KEY_QUALIFIERS) {
@@ -144,6 +168,13 @@ fn has_secret_word(key: &str) -> bool {
         previous = word;
     }
     false
+}
+
+/// `dbpwd`, `rootpw`: no ordinary word has these letters there.
+fn is_short_for_password(word: &str) -> bool {
+    let word = word.as_bytes();
+    let ends_with_pw = word.len() >= 2 && word[word.len() - 2..].eq_ignore_ascii_case(b"pw");
+    ends_with_pw || word.windows(3).any(|letters| letters.eq_ignore_ascii_case(b"pwd"))
 }
 
 fn is_one_of(word: &str, list: &[&str]) -> bool {
@@ -160,7 +191,9 @@ fn singular(word: &str) -> &str {
 
 /// Words of a key: split at everything that is not a letter, and where lower case or an acronym ends (`mailPwd`, `DBPwd`).
 fn words(key: &str) -> impl Iterator<Item = &str> {
-    key.split(|c: char| !c.is_ascii_alphabetic()).flat_map(CamelWords).filter(|word| !word.is_empty())
+    key.split(|c: char| !c.is_ascii_alphabetic())
+        .flat_map(CamelWords)
+        .filter(|word| !word.is_empty())
 }
 
 struct CamelWords<'a>(&'a str);
@@ -173,7 +206,9 @@ impl<'a> Iterator for CamelWords<'a> {
             return None;
         }
         let bytes = self.0.as_bytes();
-        let ends = (1..bytes.len()).find(|&at| is_word_start(bytes, at)).unwrap_or(bytes.len());
+        let ends = (1..bytes.len())
+            .find(|&at| is_word_start(bytes, at))
+            .unwrap_or(bytes.len());
         let (word, rest) = self.0.split_at(ends);
         self.0 = rest;
         Some(word)

@@ -38,11 +38,15 @@ impl Glob {
     /// Whether the pattern covers the whole of `text`, byte for byte.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
-        if !text.is_ascii() || text.len() < self.head.len() + self.tail.len() {
+        if !text.is_ascii() {
             return false;
         }
-        let Some(rest) = text.strip_prefix(&*self.head) else { return false };
-        let Some(mut rest) = rest.strip_suffix(&*self.tail) else { return false };
+        let Some(rest) = text.strip_prefix(&*self.head) else {
+            return false;
+        };
+        let Some(mut rest) = rest.strip_suffix(&*self.tail) else {
+            return false;
+        };
         for part in &self.middle {
             let Some(at) = find(rest, part) else { return false };
             rest = &rest[at + part.len()..];

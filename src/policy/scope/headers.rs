@@ -4,10 +4,31 @@ use super::ScopeResult;
 
 /// Headers that belong to the connection, to the host, or to intermediaries; a plugin sets none of them.
 const REFUSED: &[&str] = &[
-    "alt-used", "connection", "content-length", "expect", "forwarded", "host", "http2-settings", "keep-alive", "te",
-    "trailer", "transfer-encoding", "upgrade", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
-    "x-forwarded-proto", "x-http-method", "x-http-method-override", "x-method-override", "x-real-ip",
-    "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds", "metadata-flavor", "x-google-metadata-request",
+    "alt-used",
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-real-ip",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+    "metadata-flavor",
+    "x-google-metadata-request",
 ];
 /// Beginnings of header names that are refused: proxies, and our own that say who is calling.
 const REFUSED_PREFIXES: &[&str] = &["proxy-", "x-goatflow-", "sec-websocket-"];
@@ -23,7 +44,10 @@ pub fn check_header(name: &str, value: &str) -> ScopeResult<()> {
         return Err("the name of a header is not an HTTP token".to_owned());
     }
     if is_refused(name) {
-        return Err(format!("the header {} is set by the host only", name.to_ascii_lowercase()));
+        return Err(format!(
+            "the header {} is set by the host only",
+            name.to_ascii_lowercase()
+        ));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(format!("the value of a header has more than {MAX_VALUE_BYTES} bytes"));

@@ -14,6 +14,7 @@ pub mod names;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+mod url;
 
 /// Why an entry of a scope is refused, in words for the administrator who wrote it.
 pub type ScopeResult<T> = Result<T, String>;

@@ -1,5 +1,7 @@
 //! Names of plugins, and targets of functions that a host registered.
 
+use std::collections::HashSet;
+
 use super::ScopeResult;
 use super::glob::Glob;
 
@@ -12,7 +14,7 @@ const MAX_TARGET: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub struct NameSet {
     everything: bool,
-    exact: Vec<Box<str>>,
+    exact: HashSet<Box<str>>,
     patterns: Vec<Glob>,
 }
 
@@ -24,9 +26,7 @@ impl NameSet {
 
     /// Adds one exact name.
     pub fn add_exact(&mut self, name: &str) {
-        if let Err(at) = self.exact.binary_search_by(|known| (**known).cmp(name)) {
-            self.exact.insert(at, name.into());
-        }
+        self.exact.insert(name.into());
     }
 
     /// Adds a pattern.
@@ -43,7 +43,7 @@ impl NameSet {
     /// Whether `name` is spelled in the set.
     #[must_use]
     pub fn contains_exact(&self, name: &str) -> bool {
-        self.exact.binary_search_by(|known| (**known).cmp(name)).is_ok()
+        self.exact.contains(name)
     }
 
     /// Whether a pattern, or `*`, covers `name`.
@@ -95,7 +95,9 @@ pub fn add_target(set: &mut NameSet, entry: &str) -> ScopeResult<()> {
 }
 
 /// Wider than the grammar for new plugins, so that policies of the reference's plugins load; ASCII all the same.
-fn is_plugin_name(name: &str) -> bool {
+pub(crate) fn is_plugin_name(name: &str) -> bool {
     (1..=MAX_PLUGIN_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

@@ -1,6 +1,6 @@
 //! Database tables: exact names and anchored patterns, with or without a schema.
 
-use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::ScopeResult;
 use super::glob::Glob;
@@ -22,16 +22,11 @@ pub struct NameRules {
 /// A set of tables. Empty sets hold nothing.
 #[derive(Debug, Clone, Default)]
 pub struct TableSet {
-    exact: Vec<TableName>,
+    /// Exact names: table, and the schemas it is named with (`None` for the default schema).
+    exact: HashMap<Box<str>, Vec<Option<Box<str>>>>,
     patterns: Vec<TablePattern>,
     /// A set of what is taken away: names without a schema mean that table in any schema, patterns cover catalogues.
     is_denial: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct TableName {
-    schema: Option<Box<str>>,
-    table: Box<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,17 +35,14 @@ struct TablePattern {
     table: Glob,
 }
 
-impl TableName {
-    fn compare(&self, schema: Option<&str>, table: &str) -> Ordering {
-        (&*self.table, self.schema.as_deref()).cmp(&(table, schema))
-    }
-}
-
 impl TableSet {
     /// Set of tables that are taken away from a grant, which reads names as widely as they can be meant.
     #[must_use]
     pub fn denial() -> Self {
-        Self { is_denial: true, ..Self::default() }
+        Self {
+            is_denial: true,
+            ..Self::default()
+        }
     }
 
     /// Adds an entry: `table`, `schema.table`, or either with `*` in the table's part.
@@ -58,12 +50,15 @@ impl TableSet {
         let entry = TableEntry::parse(entry, rules)?;
         if entry.table.contains('*') {
             let table = Glob::parse(&entry.table)?;
-            self.patterns.push(TablePattern { schema: entry.schema, table });
+            self.patterns.push(TablePattern {
+                schema: entry.schema,
+                table,
+            });
             return Ok(());
         }
-        let place = self.exact.binary_search_by(|known| known.compare(entry.schema.as_deref(), &entry.table));
-        if let Err(at) = place {
-            self.exact.insert(at, TableName { schema: entry.schema, table: entry.table });
+        let schemas = self.exact.entry(entry.table).or_default();
+        if !schemas.contains(&entry.schema) {
+            schemas.push(entry.schema);
         }
         Ok(())
     }
@@ -71,12 +66,20 @@ impl TableSet {
     /// Whether the set holds the table; `schema` is `None` for tables of the default schema.
     #[must_use]
     pub fn contains(&self, schema: Option<&str>, table: &str) -> bool {
-        let is_exact = |schema| self.exact.binary_search_by(|known| known.compare(schema, table)).is_ok();
-        if is_exact(schema) || (self.is_denial && is_exact(None)) {
+        let is_named = |known: &Option<Box<str>>| known.as_deref() == schema || (self.is_denial && known.is_none());
+        if self
+            .exact
+            .get(table)
+            .is_some_and(|schemas| schemas.iter().any(is_named))
+        {
             return true;
         }
         let may_match = self.is_denial || !is_system(schema, table);
-        may_match && self.patterns.iter().any(|pattern| self.pattern_covers(pattern, schema, table))
+        may_match
+            && self
+                .patterns
+                .iter()
+                .any(|pattern| self.pattern_covers(pattern, schema, table))
     }
 
     fn pattern_covers(&self, pattern: &TablePattern, schema: Option<&str>, table: &str) -> bool {
@@ -110,9 +113,20 @@ impl TableEntry {
         if schema.is_some_and(|schema| schema.contains('*')) {
             return Err("a pattern may only stand in the table's part; spell the schema".to_owned());
         }
-        let fold = |name: &str| if rules.fold_case { name.to_ascii_lowercase() } else { name.to_owned() };
-        let schema = schema.map(fold).filter(|schema| rules.default_schema.as_deref() != Some(schema.as_str()));
-        Ok(Self { schema: schema.map(Into::into), table: fold(table).into() })
+        let fold = |name: &str| {
+            if rules.fold_case {
+                name.to_ascii_lowercase()
+            } else {
+                name.to_owned()
+            }
+        };
+        let schema = schema
+            .map(fold)
+            .filter(|schema| rules.default_schema.as_deref() != Some(schema.as_str()));
+        Ok(Self {
+            schema: schema.map(Into::into),
+            table: fold(table).into(),
+        })
     }
 }
 
@@ -124,7 +138,8 @@ fn check_name(name: &str) -> ScopeResult<()> {
     if name.len() > MAX_NAME {
         return Err(format!("a name has more than {MAX_NAME} bytes"));
     }
-    if name.contains(['.', '"', '`', '\'', '[', ']', ';', '%', '?']) || name.chars().any(|c| c.is_control() || c == ' ') {
+    if name.contains(['.', '"', '`', '\'', '[', ']', ';', '%', '?']) || name.chars().any(|c| c.is_control() || c == ' ')
+    {
         return Err("write `table` or `schema.table` without quotes; `*` is the only wildcard".to_owned());
     }
     Ok(())
@@ -134,14 +149,15 @@ fn check_name(name: &str) -> ScopeResult<()> {
 #[must_use]
 pub fn is_system(schema: Option<&str>, table: &str) -> bool {
     const SCHEMAS: [&str; 5] = ["information_schema", "mysql", "performance_schema", "sys", "ndbinfo"];
-    let is_system_schema = |schema: &str| {
-        has_prefix(schema, "pg_") || SCHEMAS.iter().any(|known| known.eq_ignore_ascii_case(schema))
-    };
+    let is_system_schema =
+        |schema: &str| has_prefix(schema, "pg_") || SCHEMAS.iter().any(|known| known.eq_ignore_ascii_case(schema));
     schema.is_some_and(is_system_schema) || has_prefix(table, "pg_") || has_prefix(table, "sqlite_")
 }
 
 fn has_prefix(name: &str, prefix: &str) -> bool {
-    name.as_bytes().get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+    name.as_bytes()
+        .get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 /// Patterns of names that hold what no plugin should see unasked. Compared without regard to ASCII case.

@@ -99,6 +99,8 @@ fn operator(dialect: Dialect, text: &str) -> Result<ParserToken> {
         "&&" => ParserToken::Overlap,
         "&" => ParserToken::Ampersand,
         "|" => ParserToken::Pipe,
+        // The parser has no shifts for SQLite; like `&` they have two operands and no tables.
+        "<<" | ">>" if dialect == Dialect::Sqlite => ParserToken::Ampersand,
         "<<" => ParserToken::ShiftLeft,
         ">>" => ParserToken::ShiftRight,
         "~" => ParserToken::Tilde,

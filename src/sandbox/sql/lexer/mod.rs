@@ -7,6 +7,8 @@
 //! `standard_conforming_strings`, …) are pinned by the database providers.
 
 mod cursor;
+mod measure;
+mod numbers;
 mod operators;
 mod quoted;
 
@@ -17,12 +19,6 @@ use cursor::Cursor;
 
 /// Most tokens in a statement.
 const MAX_TOKENS: usize = 10_000;
-/// Most operators, keywords that act as operators, and set operations: bounds the height of the parser's tree.
-const MAX_OPERATORS: usize = 2_000;
-/// Deepest nesting of parentheses, brackets and CASE.
-const MAX_DEPTH: usize = 60;
-/// Most commas directly inside one pair of parentheses or at the top: the parser's cost per element grows.
-const MAX_LIST: usize = 4_000;
 /// Longest identifier in bytes: PostgreSQL cuts longer ones silently, MySQL and SQLite have no need for them.
 const MAX_NAME_BYTES: usize = 63;
 
@@ -110,7 +106,7 @@ pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Lexed<'_>> {
         }
     }
     lexer.check_dots()?;
-    let (operators, depth) = measure(&lexer.tokens)?;
+    let (operators, depth) = measure::measure(&lexer.tokens)?;
     Ok(Lexed { tokens: lexer.tokens, operators, depth })
 }
 
@@ -301,56 +297,6 @@ impl<'a> Lexer<'a> {
         known?.iter().find(|(prefix, _)| word.eq_ignore_ascii_case(prefix)).map(|(_, kind)| *kind)
     }
 
-    fn number(&mut self) -> Result<()> {
-        let start = self.cursor.position();
-        let hexadecimal = self.cursor.peek() == Some(b'0') && matches!(self.cursor.peek_at(1), Some(b'x' | b'X'));
-        if hexadecimal && self.dialect != Dialect::Postgres {
-            self.cursor.advance(2);
-            self.cursor.skip_while(|byte| byte.is_ascii_hexdigit());
-            let upper_in_mysql = self.dialect == Dialect::MySql && self.cursor.slice_from(start).starts_with("0X");
-            if upper_in_mysql || self.cursor.position() == start + 2 {
-                return Err(self.bad_number(start));
-            }
-            self.refuse_run_on(start)?;
-            self.push(Kind::HexNumber, start);
-            return Ok(());
-        }
-        self.cursor.skip_while(|byte| byte.is_ascii_digit());
-        if self.cursor.peek() == Some(b'.') {
-            self.cursor.advance(1);
-            self.cursor.skip_while(|byte| byte.is_ascii_digit());
-        }
-        self.exponent();
-        self.refuse_run_on(start)?;
-        self.push(Kind::Number, start);
-        Ok(())
-    }
-
-    fn exponent(&mut self) {
-        if !matches!(self.cursor.peek(), Some(b'e' | b'E')) {
-            return;
-        }
-        let sign = usize::from(matches!(self.cursor.peek_at(1), Some(b'+' | b'-')));
-        if self.cursor.peek_at(1 + sign).is_some_and(|byte| byte.is_ascii_digit()) {
-            self.cursor.advance(1 + sign);
-            self.cursor.skip_while(|byte| byte.is_ascii_digit());
-        }
-    }
-
-    /// A number directly followed by a letter, dot or the like is read differently by different databases.
-    fn refuse_run_on(&self, start: usize) -> Result<()> {
-        match self.cursor.peek() {
-            Some(byte) if byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"_$.@".contains(&byte) => {
-                Err(self.bad_number(start))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn bad_number(&self, start: usize) -> crate::error::Error {
-        not_understood(format!("number `{}` runs into other characters", self.cursor.slice_from(start)))
-    }
-
     /// `$1`, or a PostgreSQL dollar-quoted string.
     fn dollar(&mut self) -> Result<()> {
         let start = self.cursor.position();
@@ -405,70 +351,6 @@ fn check_name_length(name: &str) -> Result<()> {
         return Err(not_understood(format!("a name is longer than {MAX_NAME_BYTES} bytes")));
     }
     Ok(())
-}
-
-/// Operator count and depth, within the limits.
-fn measure(tokens: &[Token<'_>]) -> Result<(usize, usize)> {
-    let mut operators = 0_usize;
-    let mut nesting = Nesting::default();
-    for token in tokens {
-        match token.kind {
-            Kind::LParen | Kind::LBracket => nesting.open(false),
-            Kind::RParen | Kind::RBracket => nesting.close()?,
-            Kind::Comma => nesting.comma()?,
-            Kind::Operator => operators += 1,
-            Kind::Word if token.is_word("case") => nesting.open(true),
-            Kind::Word if token.is_word("end") => nesting.end(),
-            Kind::Word if keywords::acts_as_operator(token.text) => operators += 1,
-            _ => {}
-        }
-    }
-    if operators > MAX_OPERATORS {
-        return Err(too_large(format!("statement has more than {MAX_OPERATORS} operators")));
-    }
-    if nesting.deepest > MAX_DEPTH {
-        return Err(too_large(format!("statement is nested deeper than {MAX_DEPTH} levels")));
-    }
-    Ok((operators, nesting.deepest))
-}
-
-/// Open parentheses and CASEs (true), each with the commas directly inside.
-#[derive(Default)]
-struct Nesting {
-    open: Vec<(bool, usize)>,
-    outside: usize,
-    deepest: usize,
-}
-
-impl Nesting {
-    fn open(&mut self, is_case: bool) {
-        self.open.push((is_case, 0));
-        self.deepest = self.deepest.max(self.open.len());
-    }
-
-    fn close(&mut self) -> Result<()> {
-        while let Some((is_case, _)) = self.open.pop() {
-            if !is_case {
-                return Ok(());
-            }
-        }
-        Err(not_understood("a parenthesis is closed that was never opened"))
-    }
-
-    fn end(&mut self) {
-        if self.open.last().is_some_and(|(is_case, _)| *is_case) {
-            self.open.pop();
-        }
-    }
-
-    fn comma(&mut self) -> Result<()> {
-        let count = self.open.last_mut().map_or(&mut self.outside, |(_, commas)| commas);
-        *count += 1;
-        if *count > MAX_LIST {
-            return Err(too_large(format!("a list has more than {MAX_LIST} elements")));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

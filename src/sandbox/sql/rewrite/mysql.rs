@@ -2,10 +2,27 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Change, Rule, View, added_span, keyword, unquoted};
+use super::{Change, Rule, View, added_span, keyword, rules, unquoted};
 
-pub(super) const RULES: &[Rule] =
-    &[share_lock, lock_wait, modulo, interval_function, sounds_like, modifiers, distinct_row, single_parenthesised];
+pub(super) const RULES: &[Rule] = &[
+    rules::trim_side,
+    share_lock,
+    lock_wait,
+    modulo,
+    interval_function,
+    interval_unit,
+    sounds_like,
+    modifiers,
+    distinct_row,
+    character_set,
+    single_parenthesised,
+];
+
+/// Units of two parts, all of them reserved words.
+const UNITS: &[&str] = &[
+    "day_hour", "day_microsecond", "day_minute", "day_second", "hour_microsecond", "hour_minute", "hour_second",
+    "minute_microsecond", "minute_second", "second_microsecond", "year_month",
+];
 
 /// Name that the INTERVAL function has for the parser; it can't be written in SQL.
 pub(in crate::sandbox::sql) const INTERVAL_FUNCTION: &str = "interval(,)";
@@ -44,6 +61,22 @@ fn interval_function(view: &View<'_>, at: usize) -> Option<Change> {
         }
     }
     None
+}
+
+/// `INTERVAL '1 2' DAY_HOUR` and `EXTRACT(DAY_HOUR FROM …)`: one unit is as good as another for the facts.
+fn interval_unit(view: &View<'_>, at: usize) -> Option<Change> {
+    let unit = view.word(at).is_some_and(|word| crate::sandbox::sql::keywords::contains(UNITS, word));
+    (unit && view.before(at) != Some(&Token::Period)).then(|| Change::replace(1, vec![keyword("DAY")]))?
+}
+
+/// `CAST(x AS CHAR CHARACTER SET utf8mb4)`: the name of a character set.
+fn character_set(view: &View<'_>, at: usize) -> Option<Change> {
+    let length = if view.words(at, &["character", "set"]) { 3 } else { 2 };
+    let applies = (view.words(at, &["character", "set"]) || view.words(at, &["charset"]))
+        && view.is_any_word(at + length - 1)
+        && view.get(at + length) == Some(&Token::RParen)
+        && (view.one_of_before(at, &["char"]) || view.before(at) == Some(&Token::RParen));
+    applies.then(|| Change::drop(length))?
 }
 
 /// `a SOUNDS LIKE b` has the operands of `LIKE`.

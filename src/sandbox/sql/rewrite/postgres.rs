@@ -9,6 +9,7 @@ use crate::sandbox::sql::types;
 pub(super) const RULES: &[Rule] = &[
     rules::isnull,
     rules::frame_exclusion,
+    rules::trim_side,
     conflict_target,
     between_symmetric,
     overriding,

@@ -26,6 +26,15 @@ pub(super) fn frame_exclusion(view: &View<'_>, at: usize) -> Option<Change> {
     Change::drop(*length)
 }
 
+/// `TRIM(LEADING FROM x)` without characters; the value stays.
+pub(super) fn trim_side(view: &View<'_>, at: usize) -> Option<Change> {
+    let applies = view.one_of(at, &["leading", "trailing", "both"])
+        && view.words(at + 1, &["from"])
+        && view.before(at) == Some(&Token::LParen)
+        && at.checked_sub(2).is_some_and(|trim| view.words(trim, &["trim"]));
+    applies.then(|| Change::drop(2))?
+}
+
 /// `ON CONFLICT (…) [WHERE …] DO` names an index. Its expressions can't hold subqueries; what could be one, or calls a
 /// function that is not allowed, is left to the parser, which refuses it.
 pub(super) fn conflict_target(dialect: Dialect, view: &View<'_>, at: usize) -> Option<Change> {

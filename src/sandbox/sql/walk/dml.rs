@@ -1,16 +1,16 @@
-//! INSERT, UPDATE, DELETE, MERGE.
+//! INSERT, UPDATE, DELETE.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Delete, DoUpdate, Expr, FromTable, Ident, Insert, InsertAliases,
-    Merge, MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr, MergeInsertKind, MergeUpdateExpr,
-    MergeUpdateKind, MysqlInsertPriority, ObjectName, OnConflict, OnConflictAction, OnInsert, OutputClause, SelectItem,
-    SqliteOnConflict, TableAliasWithoutColumns, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
+    Assignment, ConflictTarget, Delete, DoUpdate, Expr, FromTable, Ident, Insert, InsertAliases, MysqlInsertPriority,
+    OnConflict, OnConflictAction, OnInsert, ObjectName, SelectItem, SqliteOnConflict, TableAliasWithoutColumns,
+    TableObject, Update, UpdateTableFromKind,
 };
 
-use super::{Source, Walker};
+use super::Walker;
+use super::target::{plain_name, target_columns};
 use crate::error::Result;
 use crate::sandbox::sql::facts::{Dialect, Table};
-use crate::sandbox::sql::{names, not_understood};
+use crate::sandbox::sql::not_understood;
 
 impl Walker<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<()> {
@@ -146,42 +146,6 @@ impl Walker<'_> {
         self.returning(returning.as_deref(), &targets)
     }
 
-    /// MySQL writes to those tables of the join whose columns are assigned. A column without table could be in any.
-    fn update_targets(&mut self, table: &TableWithJoins, assignments: &[Assignment]) -> Result<Vec<Table>> {
-        let before = self.reads.clone();
-        let mut sources = vec![];
-        self.table_with_joins(table, &mut sources)?;
-        let mut written: Vec<&Source> = vec![];
-        for Assignment { target, value: _ } in assignments {
-            for column in target_columns(target) {
-                written.extend(matching(&sources, &self.qualifier(column)?)?);
-            }
-        }
-        let targets: Vec<Table> = written.into_iter().flat_map(|source| source.tables.clone()).collect();
-        self.write(&targets, &before, &sources);
-        Ok(targets)
-    }
-
-    /// Table part of `table.column` or `schema.table.column`.
-    fn qualifier(&self, column: &ObjectName) -> Result<Option<String>> {
-        Ok(match names::parts(column)?.as_slice() {
-            [.., table, _column] => Some(names::fold(self.dialect(), table)),
-            _ => None,
-        })
-    }
-
-    /// Marks `targets` as written. A table that occurs once in FROM, as the target, counts as written only: reading
-    /// its own columns needs no further grant. One that was read before, or occurs again, stays read.
-    fn write(&mut self, targets: &[Table], read_before: &std::collections::BTreeSet<Table>, sources: &[Source]) {
-        for target in targets {
-            let occurrences = sources.iter().flat_map(|source| &source.tables).filter(|table| *table == target).count();
-            if occurrences == 1 && !read_before.contains(target) {
-                self.reads.remove(target);
-            }
-            self.writes.insert(target.clone());
-        }
-    }
-
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<()> {
         let Delete {
             delete_token: _,
@@ -225,119 +189,7 @@ impl Walker<'_> {
         self.returning(returning.as_deref(), &targets)
     }
 
-    /// MySQL's `DELETE a, b FROM … JOIN …`: the names before FROM are aliases or tables of the join.
-    fn delete_from_join(&mut self, names: &[ObjectName], from: &[TableWithJoins]) -> Result<Vec<Table>> {
-        let before = self.reads.clone();
-        let sources = self.from(from)?;
-        let mut targets = vec![];
-        for name in names {
-            self.object_name(name)?;
-            let wanted = names::parts(name)?.last().map(|ident| ident.value.clone());
-            for source in matching(&sources, &wanted)? {
-                targets.extend(source.tables.clone());
-            }
-        }
-        self.write(&targets, &before, &sources);
-        Ok(targets)
-    }
-
-    pub(super) fn merge(&mut self, merge: &Merge) -> Result<()> {
-        let Merge { merge_token: _, optimizer_hints, into: _, table, source, on, clauses, output } = merge;
-        if self.dialect() != Dialect::Postgres || !optimizer_hints.is_empty() {
-            return Err(not_understood("MERGE exists in PostgreSQL only"));
-        }
-        let target = self.target_factor(table)?;
-        let source = TableWithJoins { relation: source.clone(), joins: vec![] };
-        self.table_with_joins(&source, &mut vec![])?;
-        self.expression(on)?;
-        for MergeClause { when_token: _, clause_kind, predicate, action } in clauses {
-            match clause_kind {
-                MergeClauseKind::Matched
-                | MergeClauseKind::NotMatched
-                | MergeClauseKind::NotMatchedByTarget
-                | MergeClauseKind::NotMatchedBySource => {}
-            }
-            self.optional(predicate.as_ref())?;
-            self.merge_action(action)?;
-        }
-        match output {
-            None => Ok(()),
-            Some(OutputClause::Returning { returning_token: _, select_items }) => {
-                self.returning(Some(select_items), &[target])
-            }
-            Some(OutputClause::Output { .. }) => Err(not_understood("OUTPUT belongs to another database")),
-        }
-    }
-
-    fn merge_action(&mut self, action: &MergeAction) -> Result<()> {
-        match action {
-            MergeAction::Insert(MergeInsertExpr { insert_token: _, columns, kind_token: _, kind, insert_predicate }) => {
-                columns.iter().try_for_each(|column| self.column_target(column))?;
-                self.optional(insert_predicate.as_ref())?;
-                match kind {
-                    MergeInsertKind::Values(values) => self.values(values),
-                    MergeInsertKind::Row | MergeInsertKind::Wildcard => {
-                        Err(not_understood("this INSERT in MERGE belongs to another database"))
-                    }
-                }
-            }
-            MergeAction::Update(MergeUpdateExpr { update_token: _, kind, update_predicate, delete_predicate }) => {
-                self.optional(update_predicate.as_ref())?;
-                self.optional(delete_predicate.as_ref())?;
-                match kind {
-                    MergeUpdateKind::Set(assignments) => self.assignments(assignments),
-                    MergeUpdateKind::Wildcard => Err(not_understood("UPDATE * in MERGE belongs to another database")),
-                }
-            }
-            MergeAction::Delete { delete_token: _ } => Ok(()),
-            MergeAction::DoNothing { do_token: _, nothing_token: _ } => Ok(()),
-        }
-    }
-
-    /// The written table; never a CTE.
-    fn target(&mut self, name: &ObjectName) -> Result<Table> {
-        self.object_name(name)?;
-        let table = names::table(self.profile, name)?;
-        self.writes.insert(table.clone());
-        Ok(table)
-    }
-
-    /// Target of UPDATE and DELETE outside MySQL, and of single-table ones within: one table without joins.
-    fn single_target(&mut self, table: &TableWithJoins) -> Result<Table> {
-        let TableWithJoins { relation, joins } = table;
-        if !joins.is_empty() {
-            return Err(not_understood("the written table must stand alone, joins belong into FROM or USING"));
-        }
-        self.target_factor(relation)
-    }
-
-    fn target_factor(&mut self, factor: &TableFactor) -> Result<Table> {
-        let TableFactor::Table {
-            name,
-            alias,
-            args: None,
-            with_hints,
-            version: None,
-            with_ordinality: false,
-            partitions,
-            json_path: None,
-            sample: None,
-            index_hints,
-        } = factor
-        else {
-            return Err(not_understood("the written table must be a plain table"));
-        };
-        if !with_hints.is_empty() || !index_hints.is_empty() {
-            return Err(not_understood("the written table must be a plain table"));
-        }
-        partitions.iter().try_for_each(|partition| self.name(partition))?;
-        if let Some(alias) = alias {
-            self.table_alias(alias)?;
-        }
-        self.target(name)
-    }
-
-    fn assignments(&mut self, assignments: &[Assignment]) -> Result<()> {
+    pub(super) fn assignments(&mut self, assignments: &[Assignment]) -> Result<()> {
         for Assignment { target, value } in assignments {
             for column in target_columns(target) {
                 self.column_target(column)?;
@@ -348,7 +200,7 @@ impl Walker<'_> {
     }
 
     /// Column that is written to; the parts behind the first one may be reserved words.
-    fn column_target(&mut self, column: &ObjectName) -> Result<()> {
+    pub(super) fn column_target(&mut self, column: &ObjectName) -> Result<()> {
         self.object_name(column)
     }
 
@@ -365,7 +217,7 @@ impl Walker<'_> {
     }
 
     /// RETURNING shows rows of the written tables, so they count as read.
-    fn returning(&mut self, items: Option<&[SelectItem]>, targets: &[Table]) -> Result<()> {
+    pub(super) fn returning(&mut self, items: Option<&[SelectItem]>, targets: &[Table]) -> Result<()> {
         let Some(items) = items else { return Ok(()) };
         self.reads.extend(targets.iter().cloned());
         self.projection(items)
@@ -374,54 +226,6 @@ impl Walker<'_> {
 
 fn is_default(ident: &Ident) -> bool {
     ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default")
-}
-
-fn target_columns(target: &AssignmentTarget) -> &[ObjectName] {
-    match target {
-        AssignmentTarget::ColumnName(column) => std::slice::from_ref(column),
-        AssignmentTarget::Tuple(columns) => columns,
-    }
-}
-
-/// Name of a table that stands without alias and joins.
-fn plain_name(table: &TableWithJoins) -> Result<&ObjectName> {
-    match table {
-        TableWithJoins {
-            relation:
-                TableFactor::Table {
-                    name,
-                    alias: None,
-                    args: None,
-                    with_hints: _,
-                    version: None,
-                    with_ordinality: false,
-                    partitions: _,
-                    json_path: None,
-                    sample: None,
-                    index_hints: _,
-                },
-            joins,
-        } if joins.is_empty() => Ok(name),
-        _ => Err(not_understood("DELETE … USING lists plain names before USING")),
-    }
-}
-
-/// Sources that `wanted` could mean: by alias or by the name of a table, compared without case, because that depends
-/// on the server. Without a name, all of them.
-fn matching<'s>(sources: &'s [Source], wanted: &Option<String>) -> Result<Vec<&'s Source>> {
-    let Some(wanted) = wanted else { return Ok(sources.iter().collect()) };
-    let means = |name: &str| name.eq_ignore_ascii_case(wanted);
-    let found: Vec<&Source> = sources
-        .iter()
-        .filter(|source| {
-            source.binding.as_deref().is_some_and(means)
-                || (source.is_table && source.tables.iter().any(|table| means(&table.name)))
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(not_understood(format!("`{}` names no table of this statement", wanted.escape_debug())));
-    }
-    Ok(found)
 }
 
 /// All variants only say what happens to the row or the statement when a constraint fails.

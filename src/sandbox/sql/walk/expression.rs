@@ -1,8 +1,7 @@
 //! Expressions.
 
 use sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, ExtractSyntax,
-    Ident, Interval, Query, Subscript, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, Array, CaseWhen, CastKind, DataType, Expr, Ident, Query, Subscript, TypedString, Value, ValueWithSpan,
 };
 
 use super::Walker;
@@ -197,6 +196,7 @@ impl Walker<'_> {
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter().try_for_each(|set| self.expressions(set))
             }
+            Expr::QualifiedWildcard(name, _token) => self.object_name(name),
             Expr::IsJson { expr, kind: _, unique_keys: _, negated: _ } => self.expression(expr),
             Expr::IsNormalized { expr, form: _, negated: _ } => self.expression(expr),
             Expr::MatchAgainst { columns, match_value, opt_search_modifier: _ } => {
@@ -208,68 +208,6 @@ impl Walker<'_> {
         }
     }
 
-    /// Functions with a syntax of their own.
-    fn function_like(&mut self, expression: &Expr) -> Result<()> {
-        match expression {
-            Expr::Convert { is_try: false, expr, data_type, charset, target_before_value: false, styles } => {
-                if let Some(data_type) = data_type {
-                    self.data_type(data_type)?;
-                }
-                if let Some(charset) = charset {
-                    names::parts(charset)?.into_iter().for_each(|part| self.label(part));
-                }
-                self.expressions(styles)?;
-                self.expression(expr)
-            }
-            Expr::Extract { field, syntax, expr } => {
-                match syntax {
-                    ExtractSyntax::From | ExtractSyntax::Comma => {}
-                }
-                self.time_field(field)?;
-                self.expression(expr)
-            }
-            Expr::Ceil { expr, field } | Expr::Floor { expr, field } => {
-                self.rounding(field)?;
-                self.expression(expr)
-            }
-            Expr::Position { expr, r#in } => {
-                self.expression(expr)?;
-                self.expression(r#in)
-            }
-            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
-                self.optional(substring_from.as_deref())?;
-                self.optional(substring_for.as_deref())?;
-                self.expression(expr)
-            }
-            Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
-                match trim_where {
-                    None | Some(TrimWhereField::Both | TrimWhereField::Leading | TrimWhereField::Trailing) => {}
-                }
-                self.optional(trim_what.as_deref())?;
-                self.expressions(trim_characters.as_deref().unwrap_or_default())?;
-                self.expression(expr)
-            }
-            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
-                self.expression(overlay_what)?;
-                self.expression(overlay_from)?;
-                self.optional(overlay_for.as_deref())?;
-                self.expression(expr)
-            }
-            _ => Err(not_understood("this expression is not understood")),
-        }
-    }
-
-    fn rounding(&mut self, field: &CeilFloorKind) -> Result<()> {
-        match field {
-            CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => Ok(()),
-            CeilFloorKind::DateTimeField(_) => Err(not_understood("CEIL and FLOOR take no date field")),
-            CeilFloorKind::Scale(value) => {
-                self.literal(value);
-                Ok(())
-            }
-        }
-    }
-
     fn array(&mut self, elements: &[Expr], named: bool) -> Result<()> {
         if self.dialect() != Dialect::Postgres {
             return Err(not_understood("arrays exist in PostgreSQL only"));
@@ -277,24 +215,6 @@ impl Walker<'_> {
         // `ARRAY[[1, 2], [3, 4]]`: the inner ones have no keyword of their own.
         let _ = named;
         self.expressions(elements)
-    }
-
-    fn interval(&mut self, interval: &Interval) -> Result<()> {
-        let Interval { value, leading_field, leading_precision: _, last_field, fractional_seconds_precision: _ } = interval;
-        for field in [leading_field, last_field].into_iter().flatten() {
-            self.time_field(field)?;
-        }
-        self.expression(value)
-    }
-
-    /// Unit of EXTRACT and INTERVAL. Those that the parser has no word for are names of fields for the database too.
-    fn time_field(&mut self, field: &DateTimeField) -> Result<()> {
-        match field {
-            DateTimeField::Custom(ident) => self.name(ident),
-            DateTimeField::Week(None) => Ok(()),
-            DateTimeField::Week(Some(_)) => Err(not_understood("this unit of time is not understood")),
-            _ => Ok(()),
-        }
     }
 
     /// `_utf8mb4'…'`: a literal in a character set.
@@ -358,37 +278,5 @@ impl Walker<'_> {
             names::parts(name)?.into_iter().for_each(|part| self.label(part));
         }
         Ok(())
-    }
-
-    fn unary_operator(&self, operator: UnaryOperator) -> Result<()> {
-        match operator {
-            UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not | UnaryOperator::BitwiseNot => Ok(()),
-            UnaryOperator::PGAbs
-            | UnaryOperator::PGCubeRoot
-            | UnaryOperator::PGSquareRoot
-            | UnaryOperator::AtDashAt
-            | UnaryOperator::DoubleAt
-            | UnaryOperator::Hash
-                if self.dialect() == Dialect::Postgres =>
-            {
-                Ok(())
-            }
-            _ => Err(function_denied(&operator.to_string(), "operator")),
-        }
-    }
-
-    /// Symbols were checked by the lexer; what is left are operators written with letters.
-    fn binary_operator(&self, operator: &BinaryOperator) -> Result<()> {
-        match operator {
-            BinaryOperator::PGCustomBinaryOperator(_) => Err(function_denied("operator(…)", "operator")),
-            BinaryOperator::Assignment => Err(not_understood("`:=` is not allowed")),
-            BinaryOperator::DuckIntegerDivide => Err(not_understood("`//` is not allowed")),
-            BinaryOperator::Match | BinaryOperator::Regexp | BinaryOperator::Glob
-                if self.dialect() != Dialect::Sqlite =>
-            {
-                Err(not_understood("this operator belongs to SQLite"))
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -8,8 +8,12 @@
 mod dml;
 mod expression;
 mod function;
+mod merge;
+mod operator;
 mod query;
+mod syntax;
 mod table;
+mod target;
 
 use std::collections::BTreeSet;
 

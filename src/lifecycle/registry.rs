@@ -1,0 +1,106 @@
+//! All slots of a manager, by name. Reading takes no lock; writers take turns.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::slot::{Slot, not_found};
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::PluginCaller;
+use crate::plugin::name::folded;
+use crate::plugin::{CallContext, ResultSink};
+
+/// Slots by name.
+#[derive(Debug, Default)]
+pub struct Registry {
+    slots: ArcSwap<BTreeMap<Arc<str>, Arc<Slot>>>,
+    writing: Mutex<()>,
+}
+
+impl Registry {
+    /// The slot of this name, whether something serves in it or not.
+    #[must_use]
+    pub fn slot(&self, name: &str) -> Option<Arc<Slot>> {
+        self.slots.load().get(name).cloned()
+    }
+
+    /// The slot of this name when a plugin serves in it.
+    pub fn loaded(&self, name: &str) -> Result<Arc<Slot>> {
+        self.slot(name).filter(|slot| slot.serving().is_some()).ok_or_else(|| {
+            let name = crate::plugin::name::shorten(name, 80);
+            Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found")).with_detail("target", name)
+        })
+    }
+
+    /// All slots, by name.
+    #[must_use]
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.load().values().cloned().collect()
+    }
+
+    /// Slots in which a plugin serves, by name.
+    #[must_use]
+    pub fn all_loaded(&self) -> Vec<Arc<Slot>> {
+        self.slots().into_iter().filter(|slot| slot.serving().is_some()).collect()
+    }
+
+    /// The slot of this name, made by `make` when there is none. Two names that differ only in `-` and `_` can't both
+    /// exist: hosts derive identifiers from names that way.
+    pub fn slot_or_else(&self, name: &str, make: impl FnOnce() -> Result<Slot>) -> Result<Arc<Slot>> {
+        if let Some(slot) = self.slot(name) {
+            return Ok(slot);
+        }
+        let _turn = self.turn();
+        let mut slots = BTreeMap::clone(&self.slots.load());
+        if let Some(slot) = slots.get(name) {
+            return Ok(Arc::clone(slot));
+        }
+        if let Some(twin) = slots.keys().find(|known| folded(known) == folded(name)) {
+            return Err(Error::new(
+                ErrorCode::PackageNameInvalid,
+                format!("plugin name `{name}` is too close to `{twin}`, which exists"),
+            ));
+        }
+        let slot = Arc::new(make()?);
+        slots.insert(Arc::clone(&slot.name), Arc::clone(&slot));
+        self.slots.store(Arc::new(slots));
+        Ok(slot)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PluginCaller for Registry {
+    /// The callee's own timeout counts from now, and its policy may say who calls it.
+    fn call_plugin(
+        &self,
+        context: &CallContext,
+        plugin: &str,
+        function: &str,
+        arguments: &[u8],
+        result: &mut ResultSink<'_>,
+    ) -> Result<()> {
+        let slot = self.slot(plugin).ok_or_else(|| not_found(plugin, context))?;
+        let in_force = slot.sandbox.policy.snapshot();
+        if let Some(caller) = context.chain.innermost() {
+            in_force.policy.check_callable_by(caller)?;
+        }
+        let deadline = deadline_of(in_force.policy.limits().call_timeout_ms);
+        drop(in_force);
+        let context = CallContext { deadline: context.deadline.min(deadline), ..context.clone() };
+        slot.call(&context, function, arguments, result)
+    }
+}
+
+/// Deadline of something that may take `timeout_ms` from now; 0 = for ever.
+#[must_use]
+pub fn deadline_of(timeout_ms: u64) -> clock::Nanos {
+    match timeout_ms {
+        0 => clock::Nanos::MAX,
+        timeout_ms => clock::now().saturating_add(timeout_ms.saturating_mul(1_000_000)),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a plugin name stands for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::operation::Lane;
+use super::traffic::Traffic;
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::{CallContext, Plugin, ResultSink};
+use crate::policy::ResourceRequest;
+use crate::sandbox::Sandbox;
+
+/// How often a drain looks whether calls have ended.
+const DRAIN_POLL: Duration = Duration::from_millis(1);
+
+/// A name with everything that survives a reload.
+pub struct Slot {
+    /// Name of the plugin.
+    pub name: Arc<str>,
+    /// The host as the plugin sees it.
+    pub sandbox: Arc<Sandbox>,
+    /// Calls into the plugin.
+    pub traffic: Traffic,
+    /// Asynchronous calls.
+    pub(super) lane: Arc<Lane>,
+    serving: ArcSwapOption<Generation>,
+    enabled: AtomicBool,
+}
+
+/// One loaded plugin.
+pub struct Generation {
+    /// The plugin.
+    pub plugin: Box<dyn Plugin>,
+    /// What it asks for.
+    pub request: ResourceRequest,
+    /// Warnings about its manifest and registration.
+    pub warnings: Vec<String>,
+    /// Where it was loaded from.
+    pub origin: String,
+    /// Calls it serves at this moment.
+    in_flight: AtomicUsize,
+}
+
+impl Generation {
+    /// A plugin that serves nothing yet.
+    #[must_use]
+    pub fn new(plugin: Box<dyn Plugin>, request: ResourceRequest, warnings: Vec<String>, origin: String) -> Self {
+        Self { plugin, request, warnings, origin, in_flight: AtomicUsize::new(0) }
+    }
+
+    /// Calls it serves at this moment.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no call is served any more; false when the patience ends first.
+    pub fn drain(&self, patience: Duration) -> bool {
+        let until = clock::now().saturating_add(clock::saturating_nanos(patience));
+        while self.in_flight() > 0 {
+            if clock::now() >= until {
+                return false;
+            }
+            std::thread::park_timeout(DRAIN_POLL);
+        }
+        true
+    }
+}
+
+/// A call counted into a generation; counted out when dropped.
+struct Counted(Arc<Generation>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Slot {
+    /// A slot that nothing serves.
+    #[must_use]
+    pub fn new(name: Arc<str>, sandbox: Arc<Sandbox>, enabled: bool) -> Self {
+        Self {
+            name,
+            sandbox,
+            traffic: Traffic::default(),
+            lane: Arc::default(),
+            serving: ArcSwapOption::empty(),
+            enabled: AtomicBool::new(enabled),
+        }
+    }
+
+    /// The generation that serves, if one does.
+    #[must_use]
+    pub fn serving(&self) -> Option<Arc<Generation>> {
+        self.serving.load_full()
+    }
+
+    /// Lets `generation` serve from now on; gives back the one that served before.
+    pub fn swap(&self, generation: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
+        self.serving.swap(generation)
+    }
+
+    /// True when calls are let in.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::SeqCst)
+    }
+
+    /// Lets calls in, or keeps them out. Calls that are under way go on.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::SeqCst);
+    }
+
+    /// Calls the plugin. Fails when nothing serves, the slot is disabled or the plugin blocked.
+    pub fn call(
+        &self,
+        context: &CallContext,
+        function: &str,
+        arguments: &[u8],
+        result: &mut ResultSink<'_>,
+    ) -> Result<()> {
+        let counted = self.count_in(context)?;
+        self.sandbox.policy.snapshot().policy.check_not_blocked().map_err(|error| error.with_plugin(&self.name))?;
+        let started = clock::now();
+        let outcome = counted.0.plugin.call(context, function, arguments, result);
+        self.traffic.count(clock::now().saturating_sub(started), outcome.is_err());
+        outcome.map_err(|error| error.with_plugin(&self.name))
+    }
+
+    /// Counts a call into the serving generation. Counting comes before the second look at the pointer: whoever swaps
+    /// the pointer and then finds no call in flight knows that none will come.
+    fn count_in(&self, context: &CallContext) -> Result<Counted> {
+        loop {
+            let Some(generation) = self.serving() else { return Err(not_found(&self.name, context)) };
+            generation.in_flight.fetch_add(1, Ordering::SeqCst);
+            let counted = Counted(generation);
+            if !self.is_enabled() {
+                return Err(disabled(&self.name, context));
+            }
+            let still_serving = self.serving.load();
+            if still_serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, &counted.0)) {
+                return Ok(counted);
+            }
+        }
+    }
+}
+
+/// Error of a call to a plugin that is not loaded (the reference's wording, CONTRACT 6.2).
+pub(crate) fn not_found(name: &str, context: &CallContext) -> Error {
+    let name = crate::plugin::name::shorten(name, 80);
+    Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found{}", required_by(context)))
+        .with_detail("target", name)
+}
+
+fn disabled(name: &str, context: &CallContext) -> Error {
+    Error::new(ErrorCode::LifecycleDisabled, format!("plugin \"{name}\" is disabled{}", required_by(context)))
+}
+
+fn required_by(context: &CallContext) -> String {
+    context.chain.innermost().map_or_else(String::new, |caller| format!(" (required by \"{caller}\")"))
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Generation").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! The way of a plugin into service: read → compile → start → register → admit → serve. Nothing that other calls need is
+//! locked before the last step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Manager;
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
+use crate::lifecycle::registry::deadline_of;
+use crate::lifecycle::{Generation, Slot};
+use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration};
+use crate::policy::{Policy, ResourceRequest, request};
+use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
+use crate::sandbox::{LivePolicy, Sandbox};
+
+/// What is known about a plugin that asks to serve.
+struct Candidate {
+    slot: Arc<Slot>,
+    request: ResourceRequest,
+    warnings: Vec<String>,
+    policy: Policy,
+}
+
+pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
+    let artifact = crate::package::open(path, manager.settings.module.module_bytes)?;
+    load_artifact(manager, artifact).map_err(|error| error.with_detail("path", path.display().to_string()))
+}
+
+fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
+    let Artifact { manifest, code, origin } = artifact;
+    let announced = manifest
+        .as_ref()
+        .map(|manifest| manager.candidate(&manifest.name, &manifest.resources))
+        .transpose()?;
+    let compiling = context(manager.settings.load_timeout_ms);
+    let engine = WasmEngine::shared(manager.settings.signals)?;
+    let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling)?;
+
+    let limits = announced.as_ref().map_or(&manager.rules.limits, |known| known.policy.limits()).clone();
+    let starting = context(limits.init_timeout_ms);
+    let host: Arc<dyn HostApi> = match &announced {
+        Some(known) => Arc::clone(&known.slot.sandbox) as _,
+        None => Arc::new(Anteroom { manager: Arc::clone(&manager.services), origin: origin.as_str().into() }),
+    };
+    let first = Seat { host, limits: manager.runtime_limits(&limits) };
+    let mut admitted = announced;
+    let admit = |registration: &Registration| {
+        let candidate = match admitted.take() {
+            Some(known) => {
+                check_identity(manifest.as_ref(), registration)?;
+                known
+            }
+            None => manager.candidate(registration.name(), registration.resources())?,
+        };
+        let host: Arc<dyn HostApi> = Arc::clone(&candidate.slot.sandbox) as _;
+        let limits = manager.runtime_limits(candidate.policy.limits());
+        admitted = Some(candidate);
+        Ok(Seat { host, limits })
+    };
+    let plugin = module.start(first, admit, &manager.graph, &starting)?;
+    let candidate = admitted.ok_or_else(|| crate::error::bug!("a plugin started without being admitted"))?;
+    manager.put_into_service(candidate, Box::new(plugin), origin)
+}
+
+impl Manager {
+    /// Looks at who asks to serve, before the plugin gets to do anything.
+    fn candidate(&self, name: &str, resources: &Value) -> Result<Candidate> {
+        let (request, warnings) = request::parse(resources);
+        let (_, policy) = self.policy_for(name, &request);
+        let slot = self.registry.slot_or_else(name, || {
+            let name: Arc<str> = name.into();
+            let (revision, policy) = self.policy_for(&name, &request);
+            let live = LivePolicy::new(revision, policy);
+            let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
+            let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
+            Ok(Slot::new(name, Arc::new(sandbox), enabled))
+        })?;
+        check_free(&slot)?;
+        Ok(Candidate { slot, request, warnings, policy })
+    }
+
+    fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, origin: String) -> Result<Arc<str>> {
+        let Candidate { slot, request, warnings, .. } = candidate;
+        let _turn = self.turn();
+        self.check_running()?;
+        check_free(&slot)?;
+        // The policy may have been changed while the plugin was starting.
+        let (revision, policy) = self.policy_for(&slot.name, &request);
+        plugin.set_limits(&self.runtime_limits(policy.limits()));
+        slot.sandbox.policy.replace(revision, policy);
+        self.translations.register(&slot.name, Some(plugin.registration()));
+        let loaded = Event::new("plugin.loaded", &slot.name)
+            .with("version", plugin.registration().version())
+            .with("registration", plugin.registration().document().clone());
+        slot.swap(Some(Arc::new(Generation::new(plugin, request, warnings, origin))));
+        self.emit(loaded);
+        Ok(Arc::clone(&slot.name))
+    }
+}
+
+fn check_free(slot: &Slot) -> Result<()> {
+    if slot.serving().is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::LifecycleAlreadyLoaded,
+        format!("plugin \"{}\" already registered (unload it first)", slot.name),
+    )
+    .with_plugin(&slot.name))
+}
+
+/// What a package claims must be what runs.
+fn check_identity(manifest: Option<&Manifest>, registration: &Registration) -> Result<()> {
+    let Some(manifest) = manifest else { return Ok(()) };
+    let mismatch = |what: &str, announced: &str, registered: &str| {
+        Err(Error::new(
+            ErrorCode::PackageNameMismatch,
+            format!("the manifest says {what} `{announced}`, the plugin registers as `{}`", crate::plugin::name::shorten(registered, 80)),
+        ))
+    };
+    if manifest.name != registration.name() {
+        return mismatch("name", &manifest.name, registration.name());
+    }
+    let both_tell = !manifest.version.is_empty() && !registration.version().is_empty();
+    if both_tell && manifest.version != registration.version() {
+        return mismatch("version", &manifest.version, registration.version());
+    }
+    Ok(())
+}
+
+fn context(timeout_ms: u64) -> CallContext {
+    CallContext::from_host(deadline_of(timeout_ms), Cancellation::default(), Origin::default())
+}
+
+/// The host of a plugin that has not said its name yet: takes log lines under the name of the file, nothing else.
+struct Anteroom {
+    manager: Arc<crate::sandbox::Services>,
+    origin: Arc<str>,
+}
+
+impl HostApi for Anteroom {
+    fn call(&self, _: &CallContext, _: &str, _: &[u8]) -> Result<Reply> {
+        Err(Error::new(ErrorCode::LifecycleNotReady, "the host API is not available before the plugin has registered"))
+    }
+
+    fn log(&self, _: Option<&CallContext>, level: LogLevel, message: &str) {
+        let record = LogRecord::new(&self.origin, level, message, serde_json::Map::new());
+        self.manager.logs.push(Arc::new(record));
+    }
+}

@@ -1,0 +1,413 @@
+//! What a host embeds: loads plugins, calls them, and changes what they may do.
+
+pub mod config;
+mod loading;
+mod reports;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock::{self, SystemClock};
+use crate::error::{Error, ErrorCode, Result};
+use crate::host::log::{LogFilter, LogRing};
+use crate::host::{Event, Provider, Service};
+use crate::lifecycle::events::{HubSink, Subscriber};
+use crate::lifecycle::registry::deadline_of;
+use crate::lifecycle::{EventHub, Registry, Slot, operation};
+use crate::plugin::{CallContext, Cancellation, Origin, ResultSink, RuntimeLimits};
+use crate::policy::{DefaultRules, Limits, Policy, PolicyStore, ResourceRequest, document};
+use crate::providers::cache::MemoryCache;
+use crate::providers::memory_store::MemoryStore;
+use crate::providers::translations::Translations;
+use crate::runtime::wasm::WaitGraph;
+use crate::sandbox::{CustomFunction, Services};
+
+pub use config::Config;
+pub use crate::lifecycle::operation::{Done, Outcome};
+pub use crate::lifecycle::{Operation, Subscription};
+
+/// Runs plugins. Thread-safe; share it in an [`Arc`].
+pub struct Manager {
+    registry: Arc<Registry>,
+    services: Arc<Services>,
+    hub: Arc<EventHub>,
+    store: Arc<dyn PolicyStore>,
+    translations: Arc<Translations>,
+    rules: DefaultRules,
+    settings: config::Settings,
+    graph: Arc<WaitGraph>,
+    /// Held while a plugin is put into or out of service, or its policy is changed.
+    changing: Mutex<()>,
+    shut_down: AtomicBool,
+}
+
+/// How a host wants a call to be made.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// Longest time for the call, in milliseconds; 0 = the plugin's policy decides. Never longer than the policy's.
+    pub timeout_ms: u64,
+    /// Stops the call.
+    pub cancellation: Cancellation,
+    /// What host callbacks are told.
+    pub origin: Origin,
+}
+
+/// A function of a plugin, found once. Stays valid over reloads of the plugin.
+#[derive(Debug, Clone)]
+pub struct Function {
+    manager: Arc<Manager>,
+    slot: Arc<Slot>,
+    name: Arc<str>,
+}
+
+impl Manager {
+    /// A manager as `config` says.
+    pub fn new(config: Config) -> Result<Arc<Self>> {
+        let clock = Arc::new(SystemClock);
+        let hub = EventHub::new();
+        let translations = Arc::new(config.translations());
+        let mut providers = config.database_providers()?;
+        providers.insert(Service::Cache, Box::new(MemoryCache::new(config.cache.max_bytes, Arc::clone(&clock) as _)));
+        providers.insert(Service::Translate, Box::new(Arc::clone(&translations)));
+        let services = Services::new(
+            providers,
+            config.sql_profile(),
+            LogRing::new(config.limits.log_lines),
+            Arc::new(HubSink(Arc::clone(&hub))),
+            clock,
+        );
+        let store = MemoryStore::default();
+        for (plugin, text) in config.policy_texts()? {
+            store.save(&plugin, &text, None)?;
+        }
+        let manager = Arc::new(Self {
+            registry: Arc::default(),
+            services: Arc::new(services),
+            hub,
+            store: Arc::new(store),
+            translations,
+            rules: config.default_rules()?,
+            settings: config.settings(),
+            graph: Arc::default(),
+            changing: Mutex::new(()),
+            shut_down: AtomicBool::new(false),
+        });
+        let registry: Arc<dyn crate::host::PluginCaller> = Arc::clone(&manager.registry) as _;
+        manager.services.connect_plugins(Arc::downgrade(&registry));
+        Ok(manager)
+    }
+
+    /// Loads the plugin at `path`, a `.wasm` file or a directory with a manifest; gives the name it is called by.
+    pub fn load(&self, path: &Path) -> Result<Arc<str>> {
+        self.check_running()?;
+        loading::load(self, path)
+    }
+
+    /// Takes a plugin out of service: new calls are refused at once; calls under way get `patience` to end. When some do
+    /// not, the plugin is gone all the same and the error says how many ran on; they end at their own deadlines.
+    pub fn unload(&self, plugin: &str, patience: Duration) -> Result<()> {
+        let slot = self.registry.loaded(plugin)?;
+        let turn = self.turn();
+        let Some(generation) = slot.swap(None) else {
+            return self.registry.loaded(plugin).map(drop);
+        };
+        self.translations.register(&slot.name, None);
+        self.emit(Event::new("plugin.unloaded", &slot.name));
+        drop(turn);
+        let drained = generation.drain(patience);
+        generation.plugin.stop(patience)?;
+        if drained { Ok(()) } else { Err(still_busy(&slot.name, generation.in_flight())) }
+    }
+
+    /// Calls a function of a plugin and blocks until it has answered. `result` is called once with the answer, or not at
+    /// all when the plugin answers nothing.
+    pub fn call(
+        &self,
+        plugin: &str,
+        function: &str,
+        arguments: &[u8],
+        options: &CallOptions,
+        result: &mut ResultSink<'_>,
+    ) -> Result<()> {
+        self.check_running()?;
+        let slot = self.registry.slot(plugin);
+        match slot {
+            Some(slot) => slot.call(&self.context(&slot, options), function, arguments, result),
+            None => self.registry.loaded(plugin).map(drop),
+        }
+    }
+
+    /// Finds a function, so that calls need not look it up. Whether the plugin knows the function shows at the call.
+    pub fn function(self: &Arc<Self>, plugin: &str, function: &str) -> Result<Function> {
+        self.check_running()?;
+        if function.is_empty() {
+            return Err(Error::new(ErrorCode::ArgumentInvalid, "the name of the function is empty"));
+        }
+        Ok(Function { manager: Arc::clone(self), slot: self.registry.loaded(plugin)?, name: function.into() })
+    }
+
+    /// Starts a call and returns at once; `done` is called once, on a worker thread.
+    pub fn start_call(
+        &self,
+        plugin: &str,
+        function: &str,
+        arguments: &[u8],
+        options: CallOptions,
+        done: Done,
+    ) -> Result<Arc<Operation>> {
+        self.check_running()?;
+        let slot = self.registry.loaded(plugin)?;
+        let width = slot.sandbox.policy.snapshot().policy.limits().instances;
+        let mut context = self.context(&slot, &options);
+        if !context.cancellation.is_switchable() {
+            context.cancellation = Cancellation::new();
+        }
+        operation::start(slot, width, context, function, arguments, done)
+    }
+
+    /// Lets calls in again.
+    pub fn enable(&self, plugin: &str) -> Result<()> {
+        self.set_enabled(plugin, true).map(drop)
+    }
+
+    /// Keeps calls out; waits for those under way. When some do not end in time, the plugin is disabled all the same.
+    pub fn disable(&self, plugin: &str, patience: Duration) -> Result<()> {
+        let slot = self.set_enabled(plugin, false)?;
+        match slot.serving() {
+            Some(generation) if !generation.drain(patience) => Err(still_busy(&slot.name, generation.in_flight())),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_enabled(&self, plugin: &str, enabled: bool) -> Result<Arc<Slot>> {
+        self.check_running()?;
+        let slot = self.registry.loaded(plugin)?;
+        let _turn = self.turn();
+        self.store.save_enabled(plugin, enabled)?;
+        slot.set_enabled(enabled);
+        self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
+        Ok(slot)
+    }
+
+    /// Puts an administrator's document in force, at once; an empty text removes the stored one. Refused documents change
+    /// nothing. Gives the new revision.
+    pub fn set_policy(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
+        self.check_running()?;
+        crate::plugin::name::check_name(plugin)?;
+        if !text.is_empty() {
+            let (document, _warnings) =
+                document::parse(text).map_err(|problems| document::problems_to_error(&problems))?;
+            document.check_plugin_name(plugin)?;
+        }
+        let _turn = self.turn();
+        let revision = self.store.save(plugin, text, expected_revision)?;
+        if let Some(slot) = self.registry.slot(plugin)
+            && let Some(generation) = slot.serving()
+        {
+            let (revision, policy) = self.policy_for(plugin, &generation.request);
+            generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
+            slot.sandbox.policy.replace(revision, policy);
+        }
+        self.emit(Event::new("policy.changed", &plugin.into()).with("revision", revision));
+        Ok(revision)
+    }
+
+    /// The policy of a plugin: what is stored, what is in force, and where it comes from.
+    pub fn policy(&self, plugin: &str) -> Result<Value> {
+        let stored = self.store.load(plugin)?;
+        let slot = self.registry.slot(plugin).filter(|slot| slot.serving().is_some());
+        if slot.is_none() && stored.is_none() {
+            self.registry.loaded(plugin)?;
+        }
+        let (revision, effective) = match &slot {
+            Some(slot) => {
+                let in_force = slot.sandbox.policy.snapshot();
+                (in_force.revision, in_force.policy.to_json())
+            }
+            None => {
+                let (revision, policy) = self.policy_for(plugin, &ResourceRequest::default());
+                (revision, policy.to_json())
+            }
+        };
+        let stored = stored.map(|stored| String::from_utf8_lossy(&stored.text).into_owned());
+        let document = stored.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
+        Ok(json!({ "plugin": plugin, "revision": revision, "stored": document, "effective": effective }))
+    }
+
+    /// Lets the host answer a service itself; `None` brings the built-in provider back.
+    pub fn provide(&self, service: &str, provider: Option<Box<dyn Provider>>) -> Result<()> {
+        let Some(known) = Service::from_name(service) else {
+            return Err(Error::new(
+                ErrorCode::ArgumentInvalid,
+                format!("there is no service `{}`", crate::plugin::name::shorten(service, 80)),
+            )
+            .with_detail("services", Service::PROVIDED.map(Service::name).to_vec()));
+        };
+        self.services.provide(known, provider);
+        Ok(())
+    }
+
+    /// Offers a further host function to plugins.
+    pub fn declare(&self, function: CustomFunction) -> Result<()> {
+        self.services.declare(function)
+    }
+
+    /// Hands events to `subscriber` for as long as the returned value lives.
+    pub fn subscribe(&self, filter: &[u8], subscriber: Subscriber) -> Result<Arc<Subscription>> {
+        self.check_running()?;
+        self.hub.subscribe(filter, subscriber)
+    }
+
+    /// Log lines of plugins, newest first.
+    #[must_use]
+    pub fn logs(&self, filter: &LogFilter) -> Value {
+        self.services.logs.newest(filter).iter().map(|record| record.to_json()).collect()
+    }
+
+    /// Forgets the log lines.
+    pub fn clear_logs(&self) {
+        self.services.logs.clear();
+    }
+
+    /// Refuses everything from now on, waits for calls under way and stops all plugins. The report says of each plugin
+    /// whether its calls ended in time.
+    pub fn shut_down(&self, patience: Duration) -> Result<Value> {
+        if self.shut_down.swap(true, Ordering::SeqCst) {
+            return Err(shut_down());
+        }
+        let turn = self.turn();
+        let slots = self.registry.all_loaded();
+        let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.swap(None)?))).collect();
+        drop(turn);
+        let until = clock::now().saturating_add(clock::saturating_nanos(patience));
+        let plugins: Vec<Value> = stopping
+            .iter()
+            .map(|(slot, generation)| {
+                let left = Duration::from_nanos(until.saturating_sub(clock::now()));
+                let drained = generation.drain(left);
+                let stopped = generation.plugin.stop(left);
+                json!({
+                    "plugin": &*slot.name,
+                    "drained": drained,
+                    "calls_running": generation.in_flight(),
+                    "error": stopped.err().map(|error| error.to_json()),
+                })
+            })
+            .collect();
+        let drained = plugins.iter().all(|plugin| plugin["drained"] == true);
+        Ok(json!({ "drained": drained, "plugins": plugins }))
+    }
+
+    /// True once `shut_down` was called.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::SeqCst)
+    }
+
+    fn check_running(&self) -> Result<()> {
+        if self.is_shut_down() { Err(shut_down()) } else { Ok(()) }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn emit(&self, event: Event) {
+        if self.services.events.wants(event.kind) {
+            self.services.events.emit(event);
+        }
+    }
+
+    fn context(&self, slot: &Slot, options: &CallOptions) -> CallContext {
+        let policy_timeout_ms = slot.sandbox.policy.snapshot().policy.limits().call_timeout_ms;
+        let timeout_ms = match (policy_timeout_ms, options.timeout_ms) {
+            (limit, 0) => limit,
+            (0, asked) => asked,
+            (limit, asked) => limit.min(asked),
+        };
+        CallContext::from_host(deadline_of(timeout_ms), options.cancellation.clone(), options.origin.clone())
+    }
+
+    /// The rules for a plugin that asks for `request`. What is stored but can't be read blocks the plugin; it never
+    /// falls back to something wider.
+    fn policy_for(&self, plugin: &str, request: &ResourceRequest) -> (u64, Policy) {
+        let blocked = |reason: String| Policy::blocked(reason);
+        match self.store.load(plugin) {
+            Err(error) => (0, blocked(format!("the stored policy can't be loaded: {error}"))),
+            Ok(None) => (0, Policy::default_grant(request, &self.rules)),
+            Ok(Some(stored)) => match document::parse(&stored.text) {
+                Ok((document, _)) => (stored.revision, Policy::from_document(&document, request, &self.rules)),
+                Err(problems) => {
+                    let problem = document::problems_to_error(&problems);
+                    (stored.revision, blocked(format!("the stored policy can't be read: {problem}")))
+                }
+            },
+        }
+    }
+
+    fn runtime_limits(&self, limits: &Limits) -> RuntimeLimits {
+        let bytes = |limit: u64, ceiling: usize| match usize::try_from(limit) {
+            Ok(0) | Err(_) => ceiling,
+            Ok(limit) => limit.min(ceiling),
+        };
+        RuntimeLimits {
+            memory_bytes: bytes(limits.memory_bytes, self.settings.max_memory_bytes),
+            instances: limits.instances.clamp(1, self.settings.max_instances),
+            argument_bytes: bytes(limits.max_argument_bytes, self.settings.max_message_bytes),
+            result_bytes: bytes(limits.max_result_bytes, self.settings.max_message_bytes),
+        }
+    }
+}
+
+impl Function {
+    /// Calls the function; see [`Manager::call`].
+    pub fn call(&self, arguments: &[u8], options: &CallOptions, result: &mut ResultSink<'_>) -> Result<()> {
+        self.manager.check_running()?;
+        let context = self.manager.context(&self.slot, options);
+        self.slot.call(&context, &self.name, arguments, result)
+    }
+}
+
+/// Everything in service is taken out of it when the last owner lets go; nothing is waited for.
+impl Drop for Manager {
+    fn drop(&mut self) {
+        for slot in self.registry.slots() {
+            if let Some(generation) = slot.swap(None) {
+                // Stopping a plugin without patience only lets go of it.
+                let _ = generation.plugin.stop(Duration::ZERO);
+            }
+        }
+    }
+}
+
+impl Provider for Arc<Translations> {
+    fn serve(&self, call: &crate::host::HostCall<'_>) -> Result<crate::host::Reply> {
+        (**self).serve(call)
+    }
+}
+
+fn shut_down() -> Error {
+    Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down")
+}
+
+fn still_busy(plugin: &Arc<str>, calls: usize) -> Error {
+    Error::new(
+        ErrorCode::LifecycleBusy,
+        format!("plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (they end at their own deadlines)"),
+    )
+    .with_plugin(plugin)
+    .with_detail("calls_running", calls)
+}
+
+type Providers = HashMap<Service, Box<dyn Provider>>;
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").finish_non_exhaustive()
+    }
+}

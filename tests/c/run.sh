@@ -1,0 +1,91 @@
+#!/bin/sh
+# Builds and runs the C tests against target/dist/libgoatflow_plugin.so.1.
+#
+#   run.sh              build, C++17 syntax, samples, tests, examples, a short leak test
+#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads signals process)
+#   run.sh leak [W M]   the leak test: W cycles of warm-up (1000), M more (9000)
+#   run.sh valgrind [NAME…]   memcheck of the functional tests and the examples
+#
+# GOATFLOW_TEST_PLUGINS (ticket-stats-go/, ticket-stats-c/, reference.wasm) and GOATFLOW_TEST_SQL come from the harness;
+# without them the plugins of examples-plugins are taken as they lie there, and what needs reference.wasm uses a guest of ours.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+export ROOT="${ROOT:-$(cd "$here/../.." && pwd)}"
+export OUT="${OUT:-$ROOT/target/c-tests}"
+export GOATFLOW_TEST_GUESTS="$OUT"
+export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$ROOT/target/dist/libgoatflow_plugin.so.1}"
+export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
+export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
+FUNCTIONAL="arguments calls callbacks lifecycle threads"
+SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
+
+build() {
+    make -s -C "$here" all
+    make -s -C "$ROOT/examples-c" OUT="$OUT/examples"
+}
+
+run() {
+    echo "== $*"
+    "$@"
+}
+
+# Commands before a program, e.g. valgrind.
+examples() {
+    # --reachable only when asked: no plugins, no run
+    for name in ticket-stats-c ticket-stats-go; do
+        [ -e "$GOATFLOW_TEST_PLUGINS/$name" ] || { echo "skipped the examples: $GOATFLOW_TEST_PLUGINS/$name is missing"; return 0; }
+    done
+    database="$OUT/tickets.db"
+    rm -f "$database" "$database"-*
+    python3 - "$database" "$GOATFLOW_TEST_SQL" <<'PY'
+import sqlite3, sys
+sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2], encoding="utf-8").read())
+PY
+    run "$@" "$OUT/examples/call" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ticket '{"id":1}'
+    run "$@" "$OUT/examples/queue" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ticket 20
+    run "$@" "$OUT/examples/callback" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" overview
+    run "$@" "$OUT/examples/host" "$database" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ${EXAMPLE_GO-"$GOATFLOW_TEST_PLUGINS/ticket-stats-go"}
+}
+
+case "${1-all}" in
+all)
+    build
+    make -s -C "$here" syntax
+    run python3 "$here/samples.py" "$ROOT/include/goatflow_plugin.h" "$ROOT/README.md"
+    for test in $FUNCTIONAL $SEPARATE; do run "$OUT/$test"; done
+    examples
+    run "$OUT/leak" 200 400
+    ;;
+test)
+    build
+    shift
+    program=$1
+    shift
+    run "$OUT/$program" "$@"
+    ;;
+examples)
+    build
+    examples
+    ;;
+leak)
+    build
+    shift
+    run "$OUT/leak" "$@"
+    ;;
+valgrind)
+    build
+    shift
+    # Under valgrind the engine's signal handlers are valgrind's business: traps by explicit checks. Threads get more time.
+    export GOATFLOW_TEST_SIGNALS=off GOATFLOW_TEST_SLOW=30
+    memcheck="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible \
+        --errors-for-leak-kinds=definite,indirect,possible --suppressions=$here/valgrind.supp --num-callers=30 --fair-sched=yes"
+    for test in ${*-$FUNCTIONAL}; do
+        [ "$test" = examples ] || run $memcheck "$OUT/$test"
+    done
+    case "${*-examples}" in *examples*) EXAMPLE_GO="" examples $memcheck ;; esac
+    ;;
+*)
+    echo "unknown: $1" >&2
+    exit 2
+    ;;
+esac
