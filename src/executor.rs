@@ -62,6 +62,11 @@ pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
+/// First thing that a thread of the library does.
+pub fn settle_thread() {
+    platform::settle_signals();
+}
+
 /// Adds a worker. Without one at all, nothing would ever take the job that was just queued: it is taken back.
 fn start_worker(state: &mut State) -> Result<()> {
     let started = std::thread::Builder::new()
@@ -82,6 +87,7 @@ fn start_worker(state: &mut State) -> Result<()> {
 }
 
 fn work_for_ever() {
+    settle_thread();
     let executor = executor();
     let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -154,6 +160,7 @@ fn due() -> MutexGuard<'static, BinaryHeap<Due>> {
 }
 
 fn run_due_jobs() {
+    settle_thread();
     loop {
         let now = clock::now();
         let mut waiting = due();

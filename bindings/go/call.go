@@ -197,6 +197,7 @@ type Function struct {
 	handle  C.uintptr_t
 	plugin  string
 	closed  atomic.Bool
+	cleanup runtime.Cleanup
 }
 
 // Function resolves a function. Close it when it is no longer needed.
@@ -210,7 +211,13 @@ func (m *Manager) Function(plugin, function string) (*Function, error) {
 	if err := m.core.library.check(status, &out); err != nil {
 		return nil, err
 	}
-	return &Function{manager: m, handle: out.handle, plugin: plugin}, nil
+	resolved := &Function{manager: m, handle: out.handle, plugin: plugin}
+	// A safety net, as for managers.
+	library := m.core.library
+	resolved.cleanup = runtime.AddCleanup(resolved, func(handle C.uintptr_t) {
+		C.gfp_function_free(library.table, handle)
+	}, out.handle)
+	return resolved, nil
 }
 
 // Call is [Manager.Call] for a resolved function.
@@ -255,6 +262,7 @@ func (f *Function) call(ctx context.Context, frame *callFrame, arguments, dst []
 // Close releases the function. Calls under way go on; later ones fail with ErrArgumentHandle.
 func (f *Function) Close() error {
 	if f.closed.CompareAndSwap(false, true) {
+		f.cleanup.Stop()
 		C.gfp_function_free(f.manager.core.library.table, f.handle)
 	}
 	return nil

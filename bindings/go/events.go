@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 )
 
 // Event is something that happened in a manager: a plugin was loaded, denied something, published something.
@@ -25,14 +24,13 @@ type Event struct {
 type Subscription struct {
 	manager *Manager // keeps it from being freed
 	handle  C.uintptr_t
-	closed  atomic.Bool
 }
 
 // Subscribe delivers the events that filter selects, in order; filter is a JSON document with the optional fields kinds
 // and plugin, nil selects all.
 //
 // The callback runs on a thread of the library, one event at a time; while it runs, the manager's other events wait. A
-// panic in it is logged and dropped.
+// panic in it is logged and dropped. The manager's Close ends its subscriptions.
 func (m *Manager) Subscribe(filter any, callback func(Event)) (*Subscription, error) {
 	encoded, err := document(filter)
 	if err != nil {
@@ -46,15 +44,38 @@ func (m *Manager) Subscribe(filter any, callback func(Event)) (*Subscription, er
 	if err := m.core.library.check(status, &out); err != nil {
 		return nil, err
 	}
+	m.core.subscribed(out.handle)
 	return &Subscription{manager: m, handle: out.handle}, nil
 }
 
 // Close ends the subscription; an event being delivered at the time is not waited for.
 func (s *Subscription) Close() error {
-	if s.closed.CompareAndSwap(false, true) {
-		C.gfp_subscription_free(s.manager.core.library.table, s.handle)
-	}
+	s.manager.core.unsubscribe(s.handle)
 	return nil
+}
+
+// subscribed notes a subscription, so that it ends with the manager.
+func (c *core) subscribed(handle C.uintptr_t) {
+	c.mu.Lock()
+	if c.subscriptions == nil {
+		c.subscriptions = map[C.uintptr_t]struct{}{}
+	}
+	c.subscriptions[handle] = struct{}{}
+	c.mu.Unlock()
+	if c.closed.Load() {
+		c.unsubscribe(handle)
+	}
+}
+
+// unsubscribe ends a subscription that was not ended before.
+func (c *core) unsubscribe(handle C.uintptr_t) {
+	c.mu.Lock()
+	_, live := c.subscriptions[handle]
+	delete(c.subscriptions, handle)
+	c.mu.Unlock()
+	if live {
+		C.gfp_subscription_free(c.library.table, handle)
+	}
 }
 
 type eventCallback func(Event)

@@ -6,7 +6,6 @@ import "C"
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/cgo"
@@ -17,8 +16,8 @@ import (
 )
 
 // HostFunc answers a call that a plugin makes of the application, after the call has passed the plugin's policy. It
-// returns JSON; no bytes are the JSON value null. An error fails the plugin's call, with the error's text as message,
-// and with its status if it is or wraps a [Status] or an [*Error]; otherwise with ErrHostFailed.
+// returns JSON; no bytes are the JSON value null. An error fails the plugin's call with ErrHostFailed and the error's
+// text, which the plugin's author gets to read.
 //
 // It runs on the goroutine that called the plugin or on a thread of the library, possibly many at once, and may use the
 // manager. A panic fails the plugin's call. To answer later, from another goroutine, use [HostCall.Defer].
@@ -177,25 +176,12 @@ func (h *hostCallback) run(call HostCall) (status C.int32_t) {
 	return 0
 }
 
-// refuse fails the plugin's call from within the callback and is the callback's status.
+// refuse fails the plugin's call from within the callback and answers what the callback returns to the library.
 func (r *Reply) refuse(cause error) C.int32_t {
 	// Only a deferred reply can be completed already; then there is nothing left to say.
 	_ = r.Fail(cause)
 	if r.deferred {
 		return C.GOATFLOW_PLUGIN_REPLY_PENDING
-	}
-	return C.int32_t(statusOf(cause))
-}
-
-// statusOf is the status that an application's error carries, 0 if it carries none.
-func statusOf(err error) Status {
-	var full *Error
-	var status Status
-	switch {
-	case errors.As(err, &full):
-		return full.Status
-	case errors.As(err, &status):
-		return status
 	}
 	return 0
 }

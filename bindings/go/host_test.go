@@ -75,10 +75,10 @@ func TestAnswersOfHostFunctions(t *testing.T) {
 		"error": {func(goatflowplugin.HostCall) ([]byte, error) { return nil, errors.New("the ledger is closed") },
 			"host.failed", "the ledger is closed"},
 		"status": {func(goatflowplugin.HostCall) ([]byte, error) { return nil, goatflowplugin.ErrHostNotFound },
-			"host.not_found", ""},
+			"host.failed", "host.not_found"},
 		"wrapped status": {func(goatflowplugin.HostCall) ([]byte, error) {
 			return nil, fmt.Errorf("no such ledger: %w", goatflowplugin.ErrHostNotFound)
-		}, "host.not_found", "no such ledger"},
+		}, "host.failed", "no such ledger"},
 		"panic": {func(goatflowplugin.HostCall) ([]byte, error) { panic("at the ledger") },
 			"host.failed", "at the ledger"},
 		"runtime error": {func(goatflowplugin.HostCall) ([]byte, error) {

@@ -27,8 +27,9 @@ type core struct {
 	// hasCallbacks makes calls hand their context to host callbacks.
 	hasCallbacks atomic.Bool
 
-	mu    sync.Mutex
-	queue *completionQueue
+	mu            sync.Mutex
+	queue         *completionQueue
+	subscriptions map[C.uintptr_t]struct{}
 }
 
 // NewManager creates a manager from a JSON configuration document; nil is the default configuration.
@@ -69,9 +70,14 @@ func (c *core) close() {
 	}
 	C.gfp_manager_free(c.library.table, c.handle)
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	subscriptions := c.subscriptions
+	c.subscriptions = nil
 	if c.queue != nil {
 		c.queue.close()
+	}
+	c.mu.Unlock()
+	for handle := range subscriptions {
+		C.gfp_subscription_free(c.library.table, handle)
 	}
 }
 

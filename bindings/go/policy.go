@@ -12,15 +12,13 @@ import (
 // AnyRevision replaces a policy whatever its revision is.
 const AnyRevision uint64 = math.MaxUint64
 
-// PolicyState is the policy of a plugin and where it comes from.
+// PolicyState is the policy of a plugin.
 type PolicyState struct {
 	Plugin   string `json:"plugin"`
 	Revision uint64 `json:"revision"`
-	// Source says whether the policy was stored by an administrator or is the default grant.
-	Source string `json:"source"`
 	// Stored is the administrator's document, null if there is none.
 	Stored json.RawMessage `json:"stored"`
-	// Effective is what is in force.
+	// Effective is what is in force, each line with its source.
 	Effective json.RawMessage `json:"effective"`
 }
 

@@ -25,7 +25,8 @@ use crate::plugin::ResultSink;
 /// - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
-/// Threads: any; also from host callbacks. Calls of one plugin are served side by side as far as it has instances.
+/// Threads: any; also from host callbacks, where the call is nested in the one that the callback serves: it inherits its
+/// deadline and cancellation and counts for its depth. Calls of one plugin are served side by side as far as it has instances.
 /// Errors: `…_STATUS_PLUGIN_…` when the plugin fails, is too slow or is cancelled, `…_STATUS_LIFECYCLE_…` when it is not
 /// there, disabled, or would wait for itself, `…_STATUS_POLICY_BLOCKED`, `…_STATUS_ARGUMENT_…`.
 /// Since: ABI 1.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::args::Args;
 use super::error::goatflow_plugin_error;
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use crate::plugin::Cancellation;
 
@@ -79,5 +79,5 @@ pub unsafe extern "C" fn goatflow_plugin_cancellation_cancel(
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_cancellation_free(cancellation: *const goatflow_plugin_cancellation) {
-    guard_value((), || drop(CANCELLATIONS.remove(cancellation.addr())));
+    guard_release(|| drop(CANCELLATIONS.remove(cancellation.addr())));
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::sync::Arc;
 
-use super::guard::guard_value;
+use super::guard::{guard_release, guard_value};
 use super::handle::Table;
 use crate::error::{Error, ErrorCode};
 
@@ -53,6 +53,19 @@ pub(super) fn hand_out(out_error: *mut *const goatflow_plugin_error, error: Erro
     }
 }
 
+/// The error of every function in a forked child: fixed, so that the child needs no lock and no memory.
+const FORKED: usize = 0xA0FF_FFFF_FFFF_FFFF;
+const FORKED_MESSAGE: &CStr =
+    c"the process was forked after the library was used; only the parent can go on using it (use exec or posix_spawn)";
+
+/// Writes the error of a forked child to where the caller wants one.
+pub(super) fn hand_out_forked(out_error: *mut *const goatflow_plugin_error) {
+    // SAFETY: as in `hand_out`.
+    if let Some(place) = unsafe { out_error.as_mut() } {
+        *place = std::ptr::without_provenance(FORKED);
+    }
+}
+
 /// Says that there is no error.
 pub(super) fn clear(out_error: *mut *const goatflow_plugin_error) {
     // SAFETY: as in `hand_out`.
@@ -80,6 +93,9 @@ fn read_text(error: *const goatflow_plugin_error, get: impl FnOnce(&CError) -> &
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_error_status(error: *const goatflow_plugin_error) -> i32 {
+    if error.addr() == FORKED {
+        return ErrorCode::EnvironmentForked.number();
+    }
     read(error, 0, |error| error.code.number())
 }
 
@@ -93,6 +109,9 @@ pub extern "C" fn goatflow_plugin_error_status(error: *const goatflow_plugin_err
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_error_code(error: *const goatflow_plugin_error) -> *const c_char {
+    if error.addr() == FORKED {
+        return ErrorCode::EnvironmentForked.slug_c().as_ptr();
+    }
     read_text(error, |error| error.code.slug_c())
 }
 
@@ -106,6 +125,9 @@ pub extern "C" fn goatflow_plugin_error_code(error: *const goatflow_plugin_error
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_error_message(error: *const goatflow_plugin_error) -> *const c_char {
+    if error.addr() == FORKED {
+        return FORKED_MESSAGE.as_ptr();
+    }
     read_text(error, |error| &error.message)
 }
 
@@ -158,5 +180,5 @@ pub extern "C" fn goatflow_plugin_error_retryable(error: *const goatflow_plugin_
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_error_free(error: *const goatflow_plugin_error) {
-    guard_value((), || drop(ERRORS.remove(error.addr())));
+    guard_release(|| drop(ERRORS.remove(error.addr())));
 }

@@ -7,7 +7,7 @@ use super::args::Args;
 use super::buffer::goatflow_plugin_buffer;
 use super::call::{Destination, collect};
 use super::error::goatflow_plugin_error;
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use super::manager::{MANAGERS, goatflow_plugin_manager};
 use super::types::{call_options, goatflow_plugin_call_options};
@@ -147,5 +147,5 @@ pub unsafe extern "C" fn goatflow_plugin_function_call_into(
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_function_free(function: *const goatflow_plugin_function) {
-    guard_value((), || drop(FUNCTIONS.remove(function.addr())));
+    guard_release(|| drop(FUNCTIONS.remove(function.addr())));
 }

@@ -33,16 +33,16 @@ pub(super) fn guard(
     out_error: *mut *const goatflow_plugin_error,
     body: impl FnOnce() -> Result<()>,
 ) -> i32 {
-    let outcome = if is_forked() {
-        std::mem::forget(body);
-        Err(forked())
-    } else {
-        catch_unwind(AssertUnwindSafe(|| {
-            injected_panic();
-            body()
-        }))
-        .unwrap_or_else(|payload| Err(panicked(&*payload)))
-    };
+    if is_forked() {
+        // Nothing here may wait for a lock that a thread of the parent held.
+        super::error::hand_out_forked(out_error);
+        return ErrorCode::EnvironmentForked.number();
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        injected_panic();
+        body()
+    }))
+    .unwrap_or_else(|payload| Err(panicked(&*payload)));
     match outcome {
         Ok(()) => {
             super::error::clear(out_error);
@@ -56,25 +56,20 @@ pub(super) fn guard(
     }
 }
 
-/// Runs the body of a function that can't fail; `default` is what it returns in a forked child and after a panic.
-pub(super) fn guard_value<T>(default: T, body: impl FnOnce() -> T) -> T {
-    if is_forked() {
-        // What the body owns belongs to the parent's world: leak it.
-        std::mem::forget(body);
-        return default;
+/// Runs the body of a function that releases something; does nothing in a forked child, where it belongs to the parent.
+pub(super) fn guard_release(body: impl FnOnce()) {
+    if !is_forked() {
+        guard_value((), body);
     }
+}
+
+/// Runs the body of a function that can't fail and waits for no lock; `default` is what it returns after a panic.
+pub(super) fn guard_value<T>(default: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| {
         injected_panic();
         body()
     }))
     .unwrap_or(default)
-}
-
-fn forked() -> Error {
-    Error::new(
-        ErrorCode::EnvironmentForked,
-        "the process was forked after the library was used; only the parent can go on using it (use exec, spawn or posix_spawn)",
-    )
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> Error {

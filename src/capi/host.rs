@@ -9,11 +9,12 @@ use super::error::goatflow_plugin_error;
 use super::guard::guard;
 use super::handle::Table;
 use super::manager::{MANAGERS, goatflow_plugin_manager};
-use super::types::goatflow_plugin_host_call;
+use super::types::{goatflow_plugin_host_call, start};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{HostCall, Provider, Reply};
 use crate::plugin::CallContext;
+use crate::plugin::call::in_callback;
 use crate::policy::{Access, PermissionType};
 use crate::sandbox::CustomFunction;
 
@@ -46,22 +47,45 @@ static REPLIES: Table<PendingReply> = Table::new(0xA4, "reply");
 /// An answer that is waited for.
 struct PendingReply {
     waiter: Thread,
-    answer: Mutex<Option<Result<Vec<u8>>>>,
+    answer: Mutex<Answer>,
+}
+
+enum Answer {
+    Awaited,
+    Given(Result<Vec<u8>>),
+    Taken,
 }
 
 impl PendingReply {
     fn complete(&self, answer: Result<Vec<u8>>) -> Result<()> {
         let mut place = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_some() {
+        if !matches!(*place, Answer::Awaited) {
             return Err(Error::new(ErrorCode::LifecycleTaken, "the reply was completed already"));
         }
-        *place = Some(answer);
+        *place = Answer::Given(answer);
         self.waiter.unpark();
         Ok(())
     }
 
+    /// The answer, if it was given.
     fn take(&self) -> Option<Result<Vec<u8>>> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut place = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *place, Answer::Taken) {
+            Answer::Given(answer) => Some(answer),
+            before => {
+                *place = before;
+                None
+            }
+        }
+    }
+
+    /// The answer, if it was given; none can be given any more.
+    fn close(&self) -> Option<Result<Vec<u8>>> {
+        let mut place = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *place, Answer::Taken) {
+            Answer::Given(answer) => Some(answer),
+            Answer::Awaited | Answer::Taken => None,
+        }
     }
 }
 
@@ -82,13 +106,14 @@ struct HostCallback {
 
 impl Provider for HostCallback {
     fn serve(&self, call: &HostCall<'_>) -> Result<Reply> {
-        let reply = Arc::new(PendingReply { waiter: std::thread::current(), answer: Mutex::new(None) });
+        let reply = Arc::new(PendingReply { waiter: std::thread::current(), answer: Mutex::new(Answer::Awaited) });
         let handle = ReplyHandle(REPLIES.insert(Arc::clone(&reply))?);
-        let status = self.ask(call, &handle);
+        let around = call.context.nested(call.plugin, call.context.deadline);
+        let status = in_callback(around, || self.ask(call, &handle));
         let answer = match status {
-            0 => reply.take().unwrap_or_else(|| Ok(b"null".to_vec())),
+            0 => reply.close().unwrap_or_else(|| Ok(b"null".to_vec())),
             GOATFLOW_PLUGIN_REPLY_PENDING => wait(call.context, &reply)?,
-            status => reply.take().and_then(Result::err).map_or_else(|| Err(failed(status)), Err),
+            status => reply.close().and_then(Result::err).map_or_else(|| Err(failed(status)), Err),
         };
         drop(handle);
         answer.and_then(checked).map_err(|error| error.with_detail("service", call.service.name()))
@@ -107,19 +132,19 @@ impl HostCallback {
         let given = goatflow_plugin_host_call {
             struct_size: u32::try_from(size_of::<goatflow_plugin_host_call>()).unwrap_or(0),
             depth: call.context.depth(),
-            plugin: call.plugin.as_ptr().cast(),
+            plugin: start(call.plugin.as_bytes()).cast(),
             plugin_len: call.plugin.len(),
-            service: service.as_ptr().cast(),
+            service: start(service.as_bytes()).cast(),
             service_len: service.len(),
-            function: function.as_ptr().cast(),
+            function: start(function.as_bytes()).cast(),
             function_len: function.len(),
-            arguments: arguments.as_ptr(),
+            arguments: start(arguments.as_bytes()),
             arguments_len: arguments.len(),
-            chain: chain.as_ptr().cast(),
+            chain: start(chain.as_bytes()).cast(),
             chain_len: chain.len(),
-            request_id: request_id.as_ptr().cast(),
+            request_id: start(request_id.as_bytes()).cast(),
             request_id_len: request_id.len(),
-            language: language.as_ptr().cast(),
+            language: start(language.as_bytes()).cast(),
             language_len: language.len(),
             host_context: std::ptr::with_exposed_provenance_mut(origin.host_context),
             remaining_ms: i64::try_from(remaining_ms).unwrap_or(i64::MAX),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::Args;
 use super::buffer::goatflow_plugin_buffer;
 use super::error::goatflow_plugin_error;
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::LogLevel;
@@ -64,8 +64,9 @@ pub unsafe extern "C" fn goatflow_plugin_manager_new(
 ///   with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
-/// Threads: any. From a callback it waits for the very call that the callback serves, until the timeout.
-/// Errors: `…_STATUS_LIFECYCLE_SHUT_DOWN` when it was shut down before, `…_STATUS_ARGUMENT_HANDLE`,
+/// Threads: any; not from a callback, unless `timeout_ms` is 0.
+/// Errors: `…_STATUS_LIFECYCLE_SHUT_DOWN` when it was shut down before, `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait
+/// for the call that this callback serves, `…_STATUS_ARGUMENT_HANDLE`,
 /// `…_STATUS_ARGUMENT_NULL`.
 /// Since: ABI 1.
 ///
@@ -88,7 +89,10 @@ pub unsafe extern "C" fn goatflow_plugin_manager_shutdown(
     })
 }
 
-/// Release a manager: it refuses everything from now on. Waits for nothing; memory goes when the last call has ended.
+/// Release a manager: it refuses everything from now on. Waits for nothing.
+///
+/// Its memory goes, and the finalizers of its callbacks run, when the last call has ended and the last function of it was
+/// released.
 ///
 /// Parameters:
 /// - `manager`: the manager; NULL and released ones are ignored.
@@ -98,7 +102,7 @@ pub unsafe extern "C" fn goatflow_plugin_manager_shutdown(
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_manager_free(manager: *const goatflow_plugin_manager) {
-    guard_value((), || {
+    guard_release(|| {
         if let Some(manager) = MANAGERS.remove(manager.addr()) {
             // It may have been shut down before.
             let _ = manager.shut_down(Duration::ZERO);
@@ -161,8 +165,9 @@ pub unsafe extern "C" fn goatflow_plugin_manager_load(
 /// - `timeout_ms`: longest wait in milliseconds.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
-/// Threads: any. From a callback of the same plugin it waits for the very call that the callback serves, until the timeout.
-/// Errors: `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is out of service all the same;
+/// Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+/// Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+/// `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is out of service all the same;
 /// `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
 /// Since: ABI 1.
 ///
@@ -283,8 +288,9 @@ pub unsafe extern "C" fn goatflow_plugin_manager_enable(
 /// - `timeout_ms`: longest wait in milliseconds.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
-/// Threads: any. From a callback of the same plugin it waits for the very call that the callback serves, until the timeout.
-/// Errors: `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is disabled all the same;
+/// Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+/// Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+/// `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is disabled all the same;
 /// `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
 /// Since: ABI 1.
 ///

@@ -8,11 +8,11 @@ use super::args::Args;
 use super::buffer::goatflow_plugin_buffer;
 use super::call::answer_buffer;
 use super::error::goatflow_plugin_error;
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use super::manager::{MANAGERS, goatflow_plugin_manager};
 use super::queue::{QUEUES, goatflow_plugin_queue};
-use super::types::{call_options, goatflow_plugin_call_options};
+use super::types::{call_options, goatflow_plugin_call_options, start};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
 use crate::manager::{Manager, Operation, Outcome};
@@ -101,7 +101,7 @@ impl Completion {
         let error_len = error.as_ref().map_or(0, String::len);
         // SAFETY: the host gave this function for this pointer; what it is handed lives until it returns.
         unsafe {
-            (self.function)(self.user_data.pointer(), status, result.as_ptr(), result.len(), error_start, error_len);
+            (self.function)(self.user_data.pointer(), status, start(result), result.len(), error_start, error_len);
         }
     }
 }
@@ -346,5 +346,5 @@ pub unsafe extern "C" fn goatflow_plugin_operation_cancel(
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_operation_free(operation: *const goatflow_plugin_operation) {
-    guard_value((), || drop(OPERATIONS.remove(operation.addr())));
+    guard_release(|| drop(OPERATIONS.remove(operation.addr())));
 }

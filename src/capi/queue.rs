@@ -12,7 +12,7 @@ use super::args::Args;
 use super::buffer::goatflow_plugin_buffer;
 use super::call::answer_buffer;
 use super::error::{goatflow_plugin_error, into_handle};
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use crate::error::{Error, ErrorCode, Result};
 use crate::manager::Outcome;
@@ -43,8 +43,14 @@ pub(super) static QUEUES: Table<Queue> = Table::new(0xA7, "queue");
 /// Outcomes that wait, and an eventfd that is readable while there are any.
 pub(super) struct Queue {
     signal: File,
-    outcomes: Mutex<VecDeque<(u64, Outcome)>>,
+    waiting: Mutex<Waiting>,
     arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    outcomes: VecDeque<(u64, Outcome)>,
+    closed: bool,
 }
 
 impl Queue {
@@ -57,47 +63,62 @@ impl Queue {
         }
         // SAFETY: a new descriptor that nobody else owns.
         let signal = unsafe { OwnedFd::from_raw_fd(descriptor) }.into();
-        Ok(Self { signal, outcomes: Mutex::default(), arrived: Condvar::new() })
+        Ok(Self { signal, waiting: Mutex::default(), arrived: Condvar::new() })
     }
 
     pub(super) fn push(&self, tag: u64, outcome: Outcome) {
-        let mut outcomes = self.lock();
-        if outcomes.is_empty() {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return;
+        }
+        if waiting.outcomes.is_empty() {
             // The counter is 0: writing 1 can't fail for lack of room.
             let _ = (&self.signal).write(&1_u64.to_ne_bytes());
         }
-        outcomes.push_back((tag, outcome));
-        drop(outcomes);
+        waiting.outcomes.push_back((tag, outcome));
+        drop(waiting);
         self.arrived.notify_one();
     }
 
-    /// Takes outcomes, waiting for a first one.
-    fn next(&self, most: usize, patience: Option<Duration>) -> Vec<(u64, Outcome)> {
-        let is_empty = |outcomes: &mut VecDeque<_>| outcomes.is_empty();
-        let waited = match patience {
+    /// Takes outcomes, waiting for a first one; an error when the queue is released meanwhile.
+    fn next(&self, most: usize, patience: Option<Duration>) -> Result<Vec<(u64, Outcome)>> {
+        let go_on = |waiting: &mut Waiting| waiting.outcomes.is_empty() && !waiting.closed;
+        let mut waiting = match patience {
             Some(patience) => self
                 .arrived
-                .wait_timeout_while(self.lock(), patience, is_empty)
-                .map(|(outcomes, _)| outcomes)
+                .wait_timeout_while(self.lock(), patience, go_on)
+                .map(|(waiting, _)| waiting)
                 .unwrap_or_else(|poisoned| poisoned.into_inner().0),
-            None => self.arrived.wait_while(self.lock(), is_empty).unwrap_or_else(PoisonError::into_inner),
+            None => self.arrived.wait_while(self.lock(), go_on).unwrap_or_else(PoisonError::into_inner),
         };
-        let mut outcomes = waited;
-        let count = most.min(outcomes.len());
-        let taken: Vec<_> = outcomes.drain(..count).collect();
+        if waiting.closed {
+            return Err(Error::new(ErrorCode::ArgumentHandle, "`queue` was released"));
+        }
+        let count = most.min(waiting.outcomes.len());
+        let taken: Vec<_> = waiting.outcomes.drain(..count).collect();
         if count > 0 {
-            if outcomes.is_empty() {
+            if waiting.outcomes.is_empty() {
                 // Readable until now; reading sets the counter back to 0.
                 let _ = (&self.signal).read(&mut [0; 8]);
             } else {
                 self.arrived.notify_one();
             }
         }
-        taken
+        Ok(taken)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Outcome)>> {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wakes whoever waits; outcomes that nobody took are dropped.
+    fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        let dropped = std::mem::take(&mut waiting.outcomes);
+        drop(waiting);
+        self.arrived.notify_all();
+        drop(dropped);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,7 +208,7 @@ pub unsafe extern "C" fn goatflow_plugin_queue_next(
         let queue = args.handle(&QUEUES, queue, "queue")?;
         let places = args.out_array(out_completions, capacity, "out_completions")?;
         let patience = Some(timeout_ms).filter(|ms| *ms != u64::MAX).map(Duration::from_millis);
-        let taken = if capacity == 0 { Vec::new() } else { queue.next(capacity, patience) };
+        let taken = if capacity == 0 { Vec::new() } else { queue.next(capacity, patience)? };
         count.set(taken.len());
         fill(places, taken);
         Ok(())
@@ -204,7 +225,8 @@ fn fill(places: &mut [MaybeUninit<goatflow_plugin_completion>], outcomes: Vec<(u
     }
 }
 
-/// Release a queue. Calls go on; their outcomes are dropped.
+/// Release a queue. Calls go on; their outcomes are dropped. Threads that wait for outcomes get
+/// `…_STATUS_ARGUMENT_HANDLE`.
 ///
 /// Parameters:
 /// - `queue`: the queue; NULL and released ones are ignored.
@@ -214,7 +236,11 @@ fn fill(places: &mut [MaybeUninit<goatflow_plugin_completion>], outcomes: Vec<(u
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_queue_free(queue: *const goatflow_plugin_queue) {
-    guard_value((), || drop(QUEUES.remove(queue.addr())));
+    guard_release(|| {
+        if let Some(queue) = QUEUES.remove(queue.addr()) {
+            queue.close();
+        }
+    });
 }
 
 const _: () = assert!(size_of::<goatflow_plugin_completion>() == 48);

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 
 use super::args::Args;
 use super::error::goatflow_plugin_error;
-use super::guard::{guard, guard_value};
+use super::guard::{guard, guard_release};
 use super::handle::Table;
 use super::manager::{MANAGERS, goatflow_plugin_manager};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
@@ -88,5 +88,5 @@ pub unsafe extern "C" fn goatflow_plugin_subscription_new(
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_subscription_free(subscription: *const goatflow_plugin_subscription) {
-    guard_value((), || drop(SUBSCRIPTIONS.remove(subscription.addr())));
+    guard_release(|| drop(SUBSCRIPTIONS.remove(subscription.addr())));
 }

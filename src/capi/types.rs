@@ -84,6 +84,11 @@ pub struct goatflow_plugin_host_call {
     pub remaining_ms: i64,
 }
 
+/// Start of bytes that cross to C; NULL when there are none, never the dangling pointer of an empty slice.
+pub(super) fn start(bytes: &[u8]) -> *const u8 {
+    if bytes.is_empty() { std::ptr::null() } else { bytes.as_ptr() }
+}
+
 /// The options of a call; NULL is the default.
 pub(super) fn call_options(args: Args<'_>, options: *const goatflow_plugin_call_options) -> Result<CallOptions> {
     let options = args.sized(options, "options")?;

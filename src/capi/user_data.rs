@@ -2,8 +2,6 @@
 
 use std::ffi::c_void;
 
-use super::guard::is_forked;
-
 /// Releases the `user_data` of a callback.
 ///
 /// Runs exactly once, after the last callback has returned, also when the registration failed; on any thread.
@@ -32,7 +30,7 @@ impl UserData {
 
 impl Drop for UserData {
     fn drop(&mut self) {
-        if let Some(finalizer) = self.finalizer.take().filter(|_| !is_forked()) {
+        if let Some(finalizer) = self.finalizer.take() {
             // SAFETY: the host gave this function for this pointer, and it is called only here, once.
             unsafe { finalizer(self.pointer) };
         }

@@ -1,1 +1,113 @@
-fn main(){}
+//! The command line: runs and inspects plugins, checks policies, starts new plugins.
+
+mod check_policy;
+mod check_sql;
+mod inspect;
+mod new;
+mod run;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use goatflow_plugin::doctor;
+use goatflow_plugin::error::{Error, ErrorCode, Result};
+
+/// Runs third-party plugins in a sandbox.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load a plugin and call one of its functions.
+    Run(run::Arguments),
+    /// Tell what a plugin registers, what it asks for and what it would get.
+    Inspect(inspect::Arguments),
+    /// Tell what this machine offers.
+    Doctor,
+    /// Make a new plugin that builds and runs.
+    New(new::Arguments),
+    /// Ask the gates without a plugin or a database: one JSON object per line in, one verdict per line out.
+    Check {
+        /// Gate to ask.
+        gate: Gate,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Gate {
+    /// SQL statements against whitelists of tables.
+    Sql,
+    /// E-mail recipients, URLs and configuration keys against scopes.
+    Policy,
+}
+
+/// Where a plugin's database and policy come from; the same for every command that loads a plugin.
+#[derive(clap::Args)]
+struct HostOptions {
+    /// SQLite database that the plugin may query, as far as its policy goes.
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Policy document of the plugin; without one, the default grant is in force.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match execute(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Doctor => print_line(&pretty(&doctor::report())),
+        Command::New(arguments) => new::run(&arguments),
+        Command::Check { gate } => {
+            let (input, output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+            let done = match gate {
+                Gate::Sql => check_sql::run(input, output),
+                Gate::Policy => check_policy::run(input, output),
+            };
+            done.or_else(ignore_closed_pipe)
+        }
+    }
+}
+
+/// For people a sentence and its code, for programs a JSON object.
+fn report(error: &Error) {
+    let text = if io::stderr().is_terminal() {
+        format!("error: {error} [{}]", error.code().slug())
+    } else {
+        error.to_json().to_string()
+    };
+    // Nobody is left to be told when even this fails.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes a line to standard output; a reader that went away is no error.
+fn print_line(line: &str) -> Result<()> {
+    writeln!(io::stdout(), "{line}").or_else(ignore_closed_pipe)
+}
+
+fn ignore_closed_pipe(error: io::Error) -> Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::EnvironmentIo, "can't read the input or write the output").with_source(error))
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}

@@ -1,6 +1,21 @@
-//! Bounds of this thread's stack, from the C library.
+//! Stack and signal mask of this thread, from the C library.
 
-#![expect(unsafe_code, reason = "the C library's only interface to a thread's stack")]
+#![expect(unsafe_code, reason = "the C library's only interface to a thread's stack and signals")]
+
+/// Makes this thread of the library deaf to the host's signals, whoever started it with whatever mask; faults stay
+/// deliverable, because guests' faults are.
+pub(super) fn settle_signals() {
+    // SAFETY: an all-zero sigset_t is a valid place for sigfillset to write to.
+    let mut mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `mask` is writable.
+    unsafe { libc::sigfillset(&raw mut mask) };
+    for fault in [libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGBUS, libc::SIGTRAP, libc::SIGABRT] {
+        // SAFETY: `mask` was filled above.
+        unsafe { libc::sigdelset(&raw mut mask, fault) };
+    }
+    // SAFETY: changes the mask of this thread, which is the library's own.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut()) };
+}
 
 /// Lowest usable address of this thread's stack.
 pub(super) fn lowest_stack_address() -> Option<usize> {

@@ -4,3 +4,6 @@
 pub(super) fn lowest_stack_address() -> Option<usize> {
     None
 }
+
+/// Nothing to do.
+pub(super) fn settle_signals() {}

@@ -69,8 +69,9 @@ impl Operation {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn run(&self) {
-        let Some(pending) = self.take() else { return };
+    /// Makes the call; gives what is left to do: telling the host.
+    fn run(&self) -> Option<Job> {
+        let pending = self.take()?;
         let mut answer = None;
         let outcome = self.context.check_alive().and_then(|()| {
             pending.slot.call(&self.context, &pending.function, &pending.arguments, &mut |bytes| {
@@ -78,7 +79,7 @@ impl Operation {
                 Ok(())
             })
         });
-        (pending.done)(outcome.map(|()| answer));
+        Some(Box::new(move || (pending.done)(outcome.map(|()| answer))))
     }
 }
 
@@ -141,18 +142,32 @@ impl Lane {
         Ok(Entered::Waiting)
     }
 
-    fn work_off(&self, first: Arc<Operation>) {
-        let mut next = Some(first);
-        while let Some(operation) = next {
-            // A panic of the host's completion must not end the lane.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operation.run()));
+    /// Makes a call, passes the lane on, and only then tells the host: its completion may itself wait for the lane.
+    fn work_off(self: Arc<Self>, operation: Arc<Operation>) {
+        let mut current = Some(operation);
+        while let Some(operation) = current.take() {
+            let finish = operation.run();
             drop(operation);
-            let mut state = self.lock();
-            next = state.waiting.pop_front();
-            if next.is_none() {
-                state.running -= 1;
+            if let Some(next) = self.next() {
+                let (lane, elsewhere) = (Arc::clone(&self), Arc::clone(&next));
+                if executor::spawn(move || lane.work_off(elsewhere)).is_err() {
+                    current = Some(next);
+                }
+            }
+            if let Some(finish) = finish {
+                // A panic of the host's completion must not end the lane.
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(finish));
             }
         }
+    }
+
+    fn next(&self) -> Option<Arc<Operation>> {
+        let mut state = self.lock();
+        let next = state.waiting.pop_front();
+        if next.is_none() {
+            state.running -= 1;
+        }
+        next
     }
 
     fn lock(&self) -> MutexGuard<'_, LaneState> {

@@ -19,7 +19,8 @@ use crate::host::{Event, Provider, Service};
 use crate::lifecycle::events::{HubSink, Subscriber};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
-use crate::plugin::{CallContext, Cancellation, Origin, ResultSink, RuntimeLimits};
+use crate::plugin::call::around;
+use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink, RuntimeLimits};
 use crate::policy::{DefaultRules, Limits, Policy, PolicyStore, ResourceRequest, document};
 use crate::providers::cache::MemoryCache;
 use crate::providers::memory_store::MemoryStore;
@@ -112,6 +113,7 @@ impl Manager {
     /// not, the plugin is gone all the same and the error says how many ran on; they end at their own deadlines.
     pub fn unload(&self, plugin: &str, patience: Duration) -> Result<()> {
         let slot = self.registry.loaded(plugin)?;
+        check_not_around(&[&slot], patience)?;
         let turn = self.turn();
         let Some(generation) = slot.swap(None) else {
             return self.registry.loaded(plugin).map(drop);
@@ -137,7 +139,7 @@ impl Manager {
         self.check_running()?;
         let slot = self.registry.slot(plugin);
         match slot {
-            Some(slot) => slot.call(&self.context(&slot, options), function, arguments, result),
+            Some(slot) => slot.call(&self.blocking_context(&slot, options)?, function, arguments, result),
             None => self.registry.loaded(plugin).map(drop),
         }
     }
@@ -177,6 +179,7 @@ impl Manager {
 
     /// Keeps calls out; waits for those under way. When some do not end in time, the plugin is disabled all the same.
     pub fn disable(&self, plugin: &str, patience: Duration) -> Result<()> {
+        check_not_around(&[&self.registry.loaded(plugin)?], patience)?;
         let slot = self.set_enabled(plugin, false)?;
         match slot.serving() {
             Some(generation) if !generation.drain(patience) => Err(still_busy(&slot.name, generation.in_flight())),
@@ -277,11 +280,13 @@ impl Manager {
     /// Refuses everything from now on, waits for calls under way and stops all plugins. The report says of each plugin
     /// whether its calls ended in time.
     pub fn shut_down(&self, patience: Duration) -> Result<Value> {
+        self.check_running()?;
+        let slots = self.registry.all_loaded();
+        check_not_around(&slots.iter().collect::<Vec<_>>(), patience)?;
+        let turn = self.turn();
         if self.shut_down.swap(true, Ordering::SeqCst) {
             return Err(shut_down());
         }
-        let turn = self.turn();
-        let slots = self.registry.all_loaded();
         let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.swap(None)?))).collect();
         drop(turn);
         let until = clock::now().saturating_add(clock::saturating_nanos(patience));
@@ -333,6 +338,25 @@ impl Manager {
         CallContext::from_host(deadline_of(timeout_ms), options.cancellation.clone(), options.origin.clone())
     }
 
+    /// Context of a call that blocks this thread: nested in the call whose host callback runs here, if one does.
+    fn blocking_context(&self, slot: &Slot, options: &CallOptions) -> Result<CallContext> {
+        let context = self.context(slot, options);
+        let Some(around) = around() else { return Ok(context) };
+        if around.depth() > MAX_CALL_DEPTH {
+            return Err(Error::new(
+                ErrorCode::PolicyCallDepth,
+                format!("plugin call depth exceeded (max {MAX_CALL_DEPTH}): {}", around.chain),
+            ));
+        }
+        Ok(CallContext {
+            root: around.root,
+            chain: around.chain,
+            deadline: context.deadline.min(around.deadline),
+            cancellation: Cancellation::either(context.cancellation, around.cancellation),
+            origin: context.origin,
+        })
+    }
+
     /// The rules for a plugin that asks for `request`. What is stored but can't be read blocks the plugin; it never
     /// falls back to something wider.
     fn policy_for(&self, plugin: &str, request: &ResourceRequest) -> (u64, Policy) {
@@ -341,7 +365,10 @@ impl Manager {
             Err(error) => (0, blocked(format!("the stored policy can't be loaded: {error}"))),
             Ok(None) => (0, Policy::default_grant(request, &self.rules)),
             Ok(Some(stored)) => match document::parse(&stored.text) {
-                Ok((document, _)) => (stored.revision, Policy::from_document(&document, request, &self.rules)),
+                Ok((document, _)) => match document.check_plugin_name(plugin) {
+                    Ok(()) => (stored.revision, Policy::from_document(&document, request, &self.rules)),
+                    Err(error) => (stored.revision, blocked(error.to_string())),
+                },
                 Err(problems) => {
                     let problem = document::problems_to_error(&problems);
                     (stored.revision, blocked(format!("the stored policy can't be read: {problem}")))
@@ -368,7 +395,7 @@ impl Function {
     /// Calls the function; see [`Manager::call`].
     pub fn call(&self, arguments: &[u8], options: &CallOptions, result: &mut ResultSink<'_>) -> Result<()> {
         self.manager.check_running()?;
-        let context = self.manager.context(&self.slot, options);
+        let context = self.manager.blocking_context(&self.slot, options)?;
         self.slot.call(&context, &self.name, arguments, result)
     }
 }
@@ -393,6 +420,19 @@ impl Provider for Arc<Translations> {
 
 fn shut_down() -> Error {
     Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down")
+}
+
+/// A callback that waits for the end of the very call it serves would wait for ever.
+fn check_not_around(slots: &[&Arc<Slot>], patience: Duration) -> Result<()> {
+    let Some(around) = around().filter(|_| !patience.is_zero()) else { return Ok(()) };
+    match slots.iter().find(|slot| around.chain.contains(&slot.name)) {
+        None => Ok(()),
+        Some(slot) => Err(Error::new(
+            ErrorCode::LifecycleInCallback,
+            format!("plugin \"{}\" is in the middle of this very call (use a timeout of 0, or another thread)", slot.name),
+        )
+        .with_plugin(&slot.name)),
+    }
 }
 
 fn still_busy(plugin: &Arc<str>, calls: usize) -> Error {

@@ -25,6 +25,17 @@ impl Manager {
         }
     }
 
+    /// What the plugin asks for, as far as it could be read.
+    pub fn requested(&self, plugin: &str) -> Result<Value> {
+        let slot = self.registry.loaded(plugin)?;
+        let Some(generation) = slot.serving() else { return self.registry.loaded(plugin).map(|_| Value::Null) };
+        let request = &generation.request;
+        Ok(json!({
+            "memory_mb": request.memory_mb,
+            "permissions": request.permissions,
+        }))
+    }
+
     /// What plugins did: calls into them, their host calls, what they hold, what they were refused. Counters go on over
     /// reloads. With a name, one object; without, an array.
     pub fn stats(&self, plugin: Option<&str>) -> Result<Value> {

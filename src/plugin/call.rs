@@ -1,6 +1,7 @@
 //! What belongs to one call: who is calling, until when, and how it is stopped. Host-side state: nothing in it is
 //! ever read from bytes that a plugin controls.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,6 +192,8 @@ pub struct Cancellation(Option<Arc<Switch>>);
 struct Switch {
     cancelled: AtomicBool,
     blocked: Mutex<Vec<Thread>>,
+    /// Switches that stop the same calls.
+    also: Option<(Cancellation, Cancellation)>,
 }
 
 impl Cancellation {
@@ -198,6 +201,16 @@ impl Cancellation {
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Arc::default()))
+    }
+
+    /// A switch that is on as soon as one of the two is.
+    #[must_use]
+    pub fn either(a: Self, b: Self) -> Self {
+        match (a.is_switchable(), b.is_switchable()) {
+            (_, false) => a,
+            (false, true) => b,
+            (true, true) => Self(Some(Arc::new(Switch { also: Some((a, b)), ..Switch::default() }))),
+        }
     }
 
     /// True when `cancel` has an effect.
@@ -218,16 +231,25 @@ impl Cancellation {
     /// True once `cancel` was called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.as_ref().is_some_and(|switch| switch.cancelled.load(Ordering::SeqCst))
+        self.0.as_ref().is_some_and(|switch| {
+            switch.cancelled.load(Ordering::SeqCst)
+                || switch.also.as_ref().is_some_and(|(a, b)| a.is_cancelled() || b.is_cancelled())
+        })
     }
 
     /// Unparks this thread on `cancel` for as long as the returned value lives.
     fn wake_me(&self) -> WakeRegistration<'_> {
-        if let Some(switch) = &self.0 {
-            let mut blocked = switch.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-            blocked.push(std::thread::current());
-        }
+        self.each_switch(&mut |blocked| blocked.push(std::thread::current()));
         WakeRegistration(self)
+    }
+
+    fn each_switch(&self, change: &mut impl FnMut(&mut Vec<Thread>)) {
+        let Some(switch) = &self.0 else { return };
+        change(&mut switch.blocked.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some((a, b)) = &switch.also {
+            a.each_switch(change);
+            b.each_switch(change);
+        }
     }
 }
 
@@ -235,13 +257,36 @@ struct WakeRegistration<'a>(&'a Cancellation);
 
 impl Drop for WakeRegistration<'_> {
     fn drop(&mut self) {
-        let Some(switch) = &self.0.0 else { return };
-        let mut blocked = switch.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         let me = std::thread::current().id();
-        if let Some(position) = blocked.iter().position(|thread| thread.id() == me) {
-            blocked.swap_remove(position);
+        self.0.each_switch(&mut |blocked| {
+            if let Some(position) = blocked.iter().position(|thread| thread.id() == me) {
+                blocked.swap_remove(position);
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The call whose host callback runs on this thread.
+    static AROUND: RefCell<Option<CallContext>> = const { RefCell::new(None) };
+}
+
+/// Runs a callback of the host; calls that it makes on this thread are nested in `context`.
+pub fn in_callback<T>(context: CallContext, callback: impl FnOnce() -> T) -> T {
+    struct Restore(Option<CallContext>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            AROUND.with_borrow_mut(|around| *around = self.0.take());
         }
     }
+    let _restore = Restore(AROUND.replace(Some(context)));
+    callback()
+}
+
+/// The call whose host callback runs on this thread, if there is one.
+#[must_use]
+pub fn around() -> Option<CallContext> {
+    AROUND.with_borrow(Clone::clone)
 }
 
 #[cfg(test)]
@@ -267,6 +312,23 @@ mod tests {
         let outer = context(1_000);
         assert_eq!(outer.nested(&"a".into(), 5_000).deadline, 1_000);
         assert_eq!(outer.nested(&"a".into(), 500).deadline, 500);
+    }
+
+    #[test]
+    fn either_of_two_switches_stops_a_call() {
+        let (a, b) = (Cancellation::new(), Cancellation::new());
+        let context = CallContext::from_host(u64::MAX, Cancellation::either(a, b.clone()), Origin::default());
+        let waiting = std::thread::spawn(move || context.block_until(|| None::<()>).map_err(|e| e.code()));
+        b.cancel();
+        assert_eq!(waiting.join().unwrap(), Err(ErrorCode::PluginCancelled));
+    }
+
+    #[test]
+    fn callbacks_know_the_call_around_them() {
+        assert!(around().is_none());
+        let context = context(5);
+        in_callback(context, || assert_eq!(around().map(|context| context.deadline), Some(5)));
+        assert!(around().is_none());
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl Policy {
             .filter(|entry| entry.covers(method, &target))
             .collect();
         if is_taken || granting.is_empty() {
-            return Err(url_denied(method, &target, is_taken));
+            let is_host_named = self.granted.http.iter().any(|entry| entry.names(&target));
+            let suggestion = (!is_taken).then(|| suggestion(method, &target, is_host_named));
+            return Err(url_denied(method, &target, suggestion));
         }
         let opened = granting
             .iter()
@@ -177,26 +179,32 @@ fn invalid(rule: &'static str, target: &str, problem: String) -> Error {
     .into()
 }
 
-/// A request outside the grants.
-fn url_denied(method: &str, target: &StrictUrl, is_taken: bool) -> Error {
+/// A request outside the grants; without a suggestion, one that a denial takes away.
+fn url_denied(method: &str, target: &StrictUrl, suggestion: Option<Value>) -> Error {
     let url = target.url().as_str();
-    let (rule, problem) = match is_taken {
-        true => ("denied", "is taken away by the policy's `denied` list"),
-        false => ("http.scope", "is outside the plugin's `http` permissions"),
+    let (rule, problem) = match suggestion {
+        None => ("denied", "is taken away by the policy's `denied` list"),
+        Some(_) => ("http.scope", "is outside the plugin's `http` permissions"),
     };
     Denial {
         code: ErrorCode::PolicyHttpUrlDenied,
         rule,
         target: url,
         context: format!("{method} {} {problem}", quoted(url)),
-        suggestion: (!is_taken).then(|| suggestion(target)),
+        suggestion,
     }
     .into()
 }
 
-/// The smallest permission that covers the host and port.
-fn suggestion(target: &StrictUrl) -> Value {
-    json!({"type": "http", "scope": [scope_element(target)]})
+/// The smallest permission that covers the host and port. Where the policy names the host already and limits what may be
+/// done there, only the method and scheme that were refused.
+fn suggestion(method: &str, target: &StrictUrl, is_host_named: bool) -> Value {
+    let mut entry = json!({"type": "http", "scope": [scope_element(target)]});
+    if is_host_named {
+        entry["methods"] = json!([method]);
+        entry["schemes"] = json!([target.url().scheme()]);
+    }
+    entry
 }
 
 /// The element of a scope that names exactly this host and port.

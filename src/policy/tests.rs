@@ -66,9 +66,10 @@ fn dry_run_answers_the_config_cases() {
 #[test]
 fn dry_run_answers_whatever_is_not_a_request() {
     let deep = "[".repeat(100_000);
-    let lines: [&[u8]; 12] = [
+    let lines: [&[u8]; 13] = [
         b"", b"\n", b"null", b"[]", b"7", b"{", b"\xff\xfe", b"{\"kind\":\"email\"}", deep.as_bytes(),
         b"{\"kind\":\"email\",\"kind\":\"config\",\"key\":\"a\"}",
+        b"{\"kind\":\"config\",\"scope\":null,\"key\":\"a\",\"key\":\"b\"}",
         b"{\"kind\":\"url\",\"scope\":[\"a.test\"],\"url\":\"https://a.test\",\"resolve\":{\"a.test\":[],\"a.test\":[\"8.8.8.8\"]}}",
         b"{\"kind\":\"config\",\"scope\":null,\"key\":\"a\"} {}",
     ];
@@ -620,6 +621,12 @@ fn denials_say_rule_target_and_the_smallest_change() {
         error.detail()["suggestion"],
         json!({"type": "http", "scope": ["b.test:8443"]})
     );
+    let limited = approved(json!([{"type": "http", "scope": ["a.test"], "methods": ["GET"]}]));
+    let error = limited.check_url("POST", "https://a.test/").expect_err("denied");
+    assert_eq!(
+        error.detail()["suggestion"],
+        json!({"type": "http", "scope": ["a.test"], "methods": ["POST"], "schemes": ["https"]})
+    );
     let error = policy
         .check_permission(&PermissionType::Db, Access::Write)
         .expect_err("denied");
@@ -773,4 +780,30 @@ fn hostile_sizes_stay_cheap() {
     let names: Vec<String> = (0..256).map(|index| format!("t{index}")).collect();
     let hostile = json!({"permissions": vec![json!({"type": "db", "access": "read", "scope": names}); 256]});
     assert!(default_grant(hostile).may_read_table(None, "t255"));
+}
+
+#[test]
+fn writing_configuration_is_not_reading_it() {
+    let policy = approved(json!([{"type": "config", "access": "write", "scope": ["*"]}]));
+    assert!(policy.check_config_key("app.color").is_err());
+    assert!(policy.check_permission(&PermissionType::Config, Access::Read).is_err());
+    assert!(
+        policy.check_permission(&PermissionType::Config, Access::Write).is_err(),
+        "no function writes"
+    );
+}
+
+#[test]
+fn entries_without_scope_or_access_are_shown_as_idle() {
+    let view = approved(json!([
+        {"type": "db", "access": "read"}, {"type": "db", "scope": ["t"]}, {"type": "email", "scope": ["@a.test"]},
+    ]))
+    .to_json();
+    let effective: Vec<_> = view["permissions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|line| &line["effective"])
+        .collect();
+    assert_eq!(effective, [false, false, true]);
 }

@@ -28,8 +28,10 @@ pub(super) fn requirement(function: Function) -> Option<(PermissionType, Access)
         Function::DbExec => Some((PermissionType::Db, Access::Write)),
         Function::CacheGet => Some((PermissionType::Cache, Access::Read)),
         Function::CacheSet | Function::CacheDelete => Some((PermissionType::Cache, Access::Write)),
-        // Entries for these types need no particular access (CONTRACT 5.1): their scope is what counts.
-        Function::HttpRequest | Function::SendEmail | Function::PluginCall => None,
+        // Entries of these three types need no particular access (CONTRACT 5.1): their scope is what counts.
+        Function::HttpRequest => Some((PermissionType::Http, Access::Write)),
+        Function::SendEmail => Some((PermissionType::Email, Access::Write)),
+        Function::PluginCall => Some((PermissionType::PluginCall, Access::Write)),
         Function::ConfigGet => Some((PermissionType::Config, Access::Read)),
         Function::Translate | Function::PublishEvent | Function::Log => None,
     }

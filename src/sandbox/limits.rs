@@ -37,7 +37,7 @@ impl RateLimits {
             }
             Function::PublishEvent => {
                 // Events share the budget of log lines: both reach people and cost about the same.
-                (&self.log, limits.log_lines_per_second, SECOND, None, "max_log_lines_per_sec")
+                (&self.log, limits.log_lines_per_second, SECOND, None, "max_log_lines_per_second")
             }
             Function::CacheGet
             | Function::CacheSet

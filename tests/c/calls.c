@@ -187,6 +187,7 @@ static void on_complete(void *user_data, int32_t status, const uint8_t *result, 
     snprintf(self->error, sizeof self->error, "%.*s", (int)error_len, error == NULL ? "" : error);
     CHECK((error == NULL) == (status == 0));
     if (status != 0) CHECK(result == NULL && result_len == 0);
+    CHECK(result_len != 0 || result == NULL);
     if (self->call_inside != NULL) {
         buffer out = BUFFER_INIT;
         CHECK_OK(call(self->call_inside, "guest-a", "echo", "{\"inside\":1}", &out, ERR));
@@ -197,6 +198,21 @@ static void on_complete(void *user_data, int32_t status, const uint8_t *result, 
     add(&self->completed, 1);
 }
 static void on_finalize(void *user_data) { add(&((outcome *)user_data)->finalized, 1); }
+
+/* Starts a call of the same plugin from its completion, and waits for it. */
+static void on_complete_chained(void *user_data, int32_t status, const uint8_t *result, size_t result_len, const char *error, size_t error_len) {
+    outcome *self = (outcome *)user_data;
+    const goatflow_plugin_operation *operation = NULL;
+    buffer out = BUFFER_INIT;
+    (void)result, (void)result_len, (void)error, (void)error_len;
+    self->status = status;
+    CHECK_OK(goatflow_plugin_manager_call_async(self->call_inside, PLUGIN, S("echo"), B("{}"), NULL, NULL, NULL, NULL, &operation, NULL));
+    CHECK_OK(goatflow_plugin_operation_wait(operation, 5000 * (uint64_t)check_slow(), &out, ERR));
+    CHECK_TEXT(out, "{}");
+    goatflow_plugin_operation_free(operation);
+    check_error_clear();
+    add(&self->completed, 1);
+}
 
 static void asynchronous(void) {
     const goatflow_plugin_operation *operation = NULL;
@@ -296,6 +312,13 @@ static void asynchronous(void) {
         CHECK_INT(get(&inside.completed), 1);
         goatflow_plugin_operation_free(own);
     }
+
+    CASE("a completion starts the next call of the same plugin and waits for it");
+    memset(&done, 0, sizeof done);
+    done.call_inside = m;
+    CHECK_OK(goatflow_plugin_manager_call_async(m, PLUGIN, S("echo"), B("{}"), NULL, on_complete_chained, &done, on_finalize, NULL, ERR));
+    CHECK_SOON(get(&done.finalized) == 1);
+    CHECK_INT(get(&done.completed), 1);
 
     CASE("operation_cancel ends a running call; the completion says so, once");
     for (int i = 0; i < 20; i++) {

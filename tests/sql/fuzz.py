@@ -78,6 +78,12 @@ class Mutator:
                 sql[self.random.choice(names)] = self.random.choice(("users", "secret", "ticket", "article", "t", "x"))
 
 
+def absent_function(message, verdict):
+    """True if the engine looked for a routine under the name of an allowed function, which this version lacks."""
+    routine = re.search(r"for routine 'app\.(\w+)'", message)
+    return bool(routine) and routine[1].lower() in verdict["functions"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialect", required=True)
@@ -102,7 +108,7 @@ def main():
             understood += 1
             outcome = attempt(engine, verdict["canonical"], verdict["arguments"], grants(verdict))
             ran += outcome.kind == "ok"
-            if outcome.kind == "denied":
+            if outcome.kind == "denied" and not absent_function(outcome.message, verdict):
                 found.append((sql, outcome.message))
                 print(f"FALSE ACCEPT {outcome.message} :: {ascii(sql)} :: {verdict}", flush=True)
     print(f"{options.dialect}: {tried} statements, {understood} understood, {ran} ran, {len(found)} false accepts, "

@@ -41,6 +41,7 @@ from ._callbacks import (
     event_trampoline,
     finalizer_trampoline,
     host_trampoline,
+    in_callback,
 )
 from ._landing import land, land_in
 from ._library import check, create, fetch, fetch_json, functions, perform
@@ -147,10 +148,12 @@ class Manager(Owned):
     def close(self, timeout: Optional[float] = DRAIN_SECONDS) -> None:
         """Shuts down, frees the manager, waits until the library let go of the host's functions; again is harmless.
 
-        From inside a callback it doesn't wait: the memory goes with the last call.
+        From inside a host function it waits for nothing: that would be for itself.
         """
         if not self._finalizer.alive:
             return
+        if in_callback():
+            timeout = 0.0
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             self.shutdown(timeout)

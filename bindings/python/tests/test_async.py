@@ -136,6 +136,22 @@ class Cancelling(ManagerCase):
         run(main)
 
 
+    def test_cancelling_a_task_leaves_others_with_the_same_cancellation_alone(self) -> None:
+        self.load("other")
+
+        async def main() -> None:
+            with gp.Cancellation() as cancellation:
+                options = {"timeout": 1.0, "cancellation": cancellation}
+                one = asyncio.ensure_future(self.manager.call_async("relay", "!loop", **options))
+                other = asyncio.ensure_future(self.manager.call_async("other", "!loop", **options))
+                await asyncio.sleep(0.1)
+                one.cancel()
+                with self.assertRaises(gp.PluginDeadline):
+                    await other
+
+        run(main)
+
+
 class Loops(ManagerCase):
     def test_loops_one_after_the_other_leave_no_descriptors(self) -> None:
         async def main() -> None:

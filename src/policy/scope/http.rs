@@ -193,11 +193,17 @@ impl HttpEntry {
         self.allow_private.as_ref()
     }
 
+    /// Whether the entry names the host and port, whatever its other fields say.
+    #[must_use]
+    pub fn names(&self, target: &StrictUrl) -> bool {
+        self.hosts.iter().any(|host| host.covers(target))
+    }
+
     /// Whether the entry grants the request.
     #[must_use]
     pub fn covers(&self, method: &str, target: &StrictUrl) -> bool {
         let path = target.url().path();
-        self.hosts.iter().any(|host| host.covers(target))
+        self.names(target)
             && self.agrees(method, target)
             && self.has_path(path)
             && (self.paths.is_none() || !is_ambiguous_path(path))

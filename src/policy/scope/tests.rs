@@ -307,7 +307,7 @@ fn accepted_urls_have_one_host_for_every_parser() {
         let text = format!(
             "{}{}",
             ["http://", "https://", "", "HTTP://"][dice.below(4)],
-            dice.text(&PIECES, 6)
+            dice.text(PIECES, 6)
         );
         let Ok(url) = StrictUrl::parse(&text) else { continue };
         accepted += 1;

@@ -170,6 +170,7 @@ fn compilers() -> Result<&'static rayon::ThreadPool> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(cores.clamp(1, 2))
             .stack_size(COMPILER_STACK_BYTES)
+            .start_handler(|_| crate::executor::settle_thread())
             .thread_name(|index| format!("goatflow-compile{index}"))
             .build()
             .map_err(|error| error.to_string())

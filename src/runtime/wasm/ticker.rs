@@ -83,6 +83,7 @@ fn shard_of_thread() -> usize {
 }
 
 fn tick_for_ever(engine: &Engine, shared: &Shared) {
+    crate::executor::settle_thread();
     let any_running = || shared.running.iter().any(|shard| shard.0.load(Ordering::SeqCst) > 0);
     let mut idle_ticks = 0;
     loop {

@@ -54,9 +54,9 @@ const RESERVED_SQLITE: &[&str] = &[
 
 /// Words that stand between or before operands, or between queries.
 const OPERATORS: &[&str] = &[
-    "and", "at", "between", "collate", "div", "except", "glob", "ilike", "in", "intersect", "is", "isnull", "like",
-    "match", "minus", "mod", "not", "notnull", "or", "overlaps", "prior", "regexp", "rlike", "similar", "sounds",
-    "union", "xor",
+    "and", "at", "between", "collate", "div", "except", "glob", "ilike", "in", "intersect", "is",
+    "isnull", "join", "like", "match", "minus", "mod", "not", "notnull", "or", "overlaps", "prior",
+    "regexp", "rlike", "similar", "sounds", "straight_join", "union", "xor",
 ];
 
 /// Words that an operand follows.

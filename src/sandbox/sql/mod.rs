@@ -7,7 +7,8 @@
 //! 3. [`parse_tokens`] hands the *same* tokens to sqlparser, which never sees the text: there is no second lexer that
 //!    could disagree. [`rewrite`] spells constructs that sqlparser doesn't know in ones with the same tables.
 //! 4. [`walk`] goes through the tree, destructuring every node it accepts field by field; what it doesn't know is
-//!    refused. It also accounts for every token: a word that the parser swallowed silently is a refusal.
+//!    refused. It also accounts for every token: a word that the parser swallowed silently is a refusal, and so is a
+//!    FROM or JOIN that the parser took for something else.
 //! 5. [`check`] compares the facts with what was granted.
 //!
 //! Everything here is pure: no I/O, no clock, bounded time and stack for any input.
@@ -46,11 +47,8 @@ pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Depth that the parser may recurse to; nested parentheses are limited before, in [`lexer`].
 const PARSER_RECURSION: usize = 400;
 
-/// Statements with more operators or deeper nesting than this are analysed on a thread with a stack of its own.
-const SMALL_OPERATORS: usize = 48;
-const SMALL_DEPTH: usize = 8;
-
-/// Stack of that thread: the caps of [`lexer`] need at most a third of it (measured in the tests, debug build).
+/// Stack of the thread that analyses statements which aren't small: the limits of the lexer need less than half of it
+/// in a debug build (measured in the tests).
 const BIG_STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// Facts about the one statement in `sql`, or the reason why it can't run.
@@ -67,7 +65,7 @@ pub fn analyse(profile: &SqlProfile, sql: &str) -> Result<Facts> {
         )));
     }
     let lexed = lexer::lex(profile.dialect, sql)?;
-    if lexed.operators <= SMALL_OPERATORS && lexed.depth <= SMALL_DEPTH {
+    if lexed.size.is_small() {
         return analyse_tokens(profile, &lexed.tokens);
     }
     on_big_stack(|| analyse_tokens(profile, &lexed.tokens))
@@ -92,8 +90,9 @@ fn analyse_tokens(profile: &SqlProfile, tokens: &[lexer::Token<'_>]) -> Result<F
     let (canonical, arguments) = canonical::write(profile.dialect, tokens)?;
     let parse_tokens = parse_tokens::convert(profile.dialect, tokens)?;
     let rewritten = rewrite::rewrite(profile.dialect, parse_tokens)?;
+    let introducers = walk::Counts::of(&rewritten.tokens);
     let statement = parse(profile.dialect, rewritten.tokens)?;
-    let touched = walk::walk(profile, &statement, tokens, rewritten.accounted)?;
+    let touched = walk::walk(profile, &statement, tokens, rewritten.accounted, &introducers)?;
     let kind = if touched.writes.is_empty() && touched.locks.is_empty() {
         StatementKind::Read
     } else {

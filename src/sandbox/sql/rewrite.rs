@@ -105,9 +105,6 @@ impl View<'_> {
         self.get(at).and_then(unquoted)
     }
 
-    fn word_before(&self, at: usize) -> Option<&str> {
-        self.before(at).and_then(unquoted)
-    }
 
     /// True if these unquoted words stand here.
     fn words(&self, at: usize, expected: &[&str]) -> bool {

@@ -6,13 +6,31 @@ use crate::sandbox::sql::{keywords, not_understood, too_large};
 
 /// Most operators, keywords that act as operators, and set operations: bounds the height of the parser's tree.
 const MAX_OPERATORS: usize = 2_000;
+/// Most joins: without ON the parser nests them to the right, which takes stack for each. MySQL itself allows 61 tables.
+const MAX_JOINS: usize = 128;
 /// Deepest nesting of parentheses, brackets and CASE.
 const MAX_DEPTH: usize = 60;
 /// Most commas directly inside one pair of parentheses or at the top: the parser's cost per element grows.
 const MAX_LIST: usize = 4_000;
-/// Operator count and depth, within the limits.
-pub(super) fn measure(tokens: &[Token<'_>]) -> Result<(usize, usize)> {
+/// What decides how much stack the analysis needs.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sandbox::sql) struct Size {
+    operators: usize,
+    joins: usize,
+    depth: usize,
+}
+
+impl Size {
+    /// True if the analysis fits a small stack: measured in the tests on 512 KiB in a debug build.
+    pub(in crate::sandbox::sql) fn is_small(self) -> bool {
+        self.operators <= 48 && self.joins <= 4 && self.depth <= 4
+    }
+}
+
+/// Size of the statement, within the limits.
+pub(super) fn measure(tokens: &[Token<'_>]) -> Result<Size> {
     let mut operators = 0_usize;
+    let mut joins = 0_usize;
     let mut nesting = Nesting::default();
     for token in tokens {
         match token.kind {
@@ -22,17 +40,23 @@ pub(super) fn measure(tokens: &[Token<'_>]) -> Result<(usize, usize)> {
             Kind::Operator => operators += 1,
             Kind::Word if token.is_word("case") => nesting.open(true),
             Kind::Word if token.is_word("end") => nesting.end(),
-            Kind::Word if keywords::acts_as_operator(token.text) => operators += 1,
+            Kind::Word if keywords::acts_as_operator(token.text) => {
+                operators += 1;
+                joins += usize::from(token.is_word("join") || token.is_word("straight_join"));
+            }
             _ => {}
         }
     }
     if operators > MAX_OPERATORS {
         return Err(too_large(format!("statement has more than {MAX_OPERATORS} operators")));
     }
+    if joins > MAX_JOINS {
+        return Err(too_large(format!("statement has more than {MAX_JOINS} joins")));
+    }
     if nesting.deepest > MAX_DEPTH {
         return Err(too_large(format!("statement is nested deeper than {MAX_DEPTH} levels")));
     }
-    Ok((operators, nesting.deepest))
+    Ok(Size { operators, joins, depth: nesting.deepest })
 }
 
 /// Open parentheses and CASEs (true), each with the commas directly inside.

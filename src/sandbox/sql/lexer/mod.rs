@@ -16,6 +16,7 @@ use super::facts::Dialect;
 use super::{keywords, not_understood, too_large};
 use crate::error::Result;
 use cursor::Cursor;
+use measure::Size;
 
 /// Most tokens in a statement.
 const MAX_TOKENS: usize = 10_000;
@@ -87,12 +88,11 @@ impl Token<'_> {
     }
 }
 
-/// Tokens of a statement and the measures that decide how much stack its analysis needs.
+/// Tokens of a statement and its size.
 #[derive(Debug)]
 pub(super) struct Lexed<'a> {
     pub(super) tokens: Vec<Token<'a>>,
-    pub(super) operators: usize,
-    pub(super) depth: usize,
+    pub(super) size: Size,
 }
 
 /// Tokens of the one statement in `sql`; a single semicolon at its end is dropped.
@@ -106,8 +106,8 @@ pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Lexed<'_>> {
         }
     }
     lexer.check_dots()?;
-    let (operators, depth) = measure::measure(&lexer.tokens)?;
-    Ok(Lexed { tokens: lexer.tokens, operators, depth })
+    let size = measure::measure(&lexer.tokens)?;
+    Ok(Lexed { tokens: lexer.tokens, size })
 }
 
 fn refuse_control_characters(sql: &str) -> Result<()> {

@@ -120,6 +120,9 @@ fn opening_of(view: &View<'_>, at: usize) -> Option<usize> {
     (1..7).filter_map(|back| at.checked_sub(back)).find(|position| view.get(*position) == Some(&Token::LParen))
 }
 
+/// Most commas that become joins: these joins come after the limit on joins was checked.
+const MAX_COMMAS: usize = 8;
+
 /// Commas between tables that sqlparser doesn't accept become `CROSS JOIN`, which names the same tables:
 /// `UPDATE a, b SET` and `FROM (a, b)`.
 pub(super) fn join_commas(tokens: &mut Vec<TokenWithSpan>) {
@@ -129,7 +132,7 @@ pub(super) fn join_commas(tokens: &mut Vec<TokenWithSpan>) {
         commas.extend(parenthesised_commas(&view));
         commas
     };
-    if commas.is_empty() {
+    if commas.is_empty() || commas.len() > MAX_COMMAS {
         return;
     }
     let mut output = Vec::with_capacity(tokens.len() + commas.len());

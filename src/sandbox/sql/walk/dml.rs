@@ -133,6 +133,7 @@ impl Walker<'_> {
         match from {
             None => {}
             Some(UpdateTableFromKind::AfterSet(tables)) if self.dialect() != Dialect::MySql => {
+                self.counts.from += 1;
                 self.from(tables)?;
             }
             Some(UpdateTableFromKind::AfterSet(_) | UpdateTableFromKind::BeforeSet(_)) => {
@@ -165,6 +166,7 @@ impl Walker<'_> {
         let FromTable::WithFromKeyword(from) = from else {
             return Err(not_understood("DELETE needs FROM"));
         };
+        self.counts.from += 1;
         let targets = match (self.dialect(), tables.is_empty(), using) {
             (Dialect::MySql, false, None) => self.delete_from_join(tables, from)?,
             (Dialect::MySql, true, Some(using)) => {
@@ -208,7 +210,7 @@ impl Walker<'_> {
     pub(super) fn assigned(&mut self, values: &[Expr]) -> Result<()> {
         for value in values {
             match value {
-                Expr::Identifier(ident) if is_default(ident) => self.label(ident),
+                Expr::Identifier(ident) if is_default(ident) => self.account(ident.span),
                 Expr::Tuple(inner) => self.assigned(inner)?,
                 _ => self.expression(value)?,
             }

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use sqlparser::ast::{
-    AccessExpr, Array, CaseWhen, CastKind, DataType, Expr, Ident, Query, Subscript, TypedString, Value, ValueWithSpan,
+    AccessExpr, Array, CaseWhen, CastKind, DataType, Expr, Ident, ObjectName, Query, Subscript, TypedString, Value, ValueWithSpan,
 };
 
 use super::Walker;
@@ -52,6 +52,7 @@ impl Walker<'_> {
             | Expr::IsNotUnknown(inner) => Ok(Some(inner)),
             Expr::UnaryOp { op, expr } => self.unary_operator(*op).map(|()| Some(expr.as_ref())),
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                self.counts.from += 1;
                 self.expression(right)?;
                 Ok(Some(left))
             }
@@ -97,9 +98,7 @@ impl Walker<'_> {
                 Ok(Some(expr))
             }
             Expr::Collate { expr, collation } => {
-                for part in names::parts(collation)? {
-                    self.label(part);
-                }
+                self.collation(collation)?;
                 Ok(Some(expr))
             }
             Expr::AtTimeZone { timestamp, time_zone } => {
@@ -125,7 +124,7 @@ impl Walker<'_> {
                 if !keywords::contains(COMPOSITE_FIELDS, &folded) {
                     return Err(function_denied(&folded, "field access"));
                 }
-                self.label(field);
+                self.account(field.span);
                 Ok(())
             }
             AccessExpr::Dot(_) => Err(not_understood("a dot must be followed by a name")),
@@ -224,7 +223,7 @@ impl Walker<'_> {
         if self.dialect() != Dialect::MySql || !harmless {
             return Err(not_understood("this character set before a string is not understood"));
         }
-        self.label(prefix);
+        self.name(prefix)?;
         self.expression(value)
     }
 
@@ -235,7 +234,7 @@ impl Walker<'_> {
             && ident.quote_style.is_none()
             && keywords::contains(MYSQL_TIME_WORDS, &ident.value);
         if time_word {
-            self.label(ident);
+            self.account(ident.span);
             return Ok(());
         }
         self.name(ident)
@@ -255,12 +254,19 @@ impl Walker<'_> {
                 return Err(function_denied(&column, "column of a table function"));
             }
         }
-        let Some((first, rest)) = parts.split_first() else {
-            return Err(not_understood("a column has no name"));
-        };
-        self.name(first)?;
-        rest.iter().for_each(|part| self.label(part));
-        Ok(())
+        self.qualified_name(&parts.iter().collect::<Vec<_>>())
+    }
+
+    /// A collation; `BINARY` is a reserved word in MySQL and a collation all the same.
+    pub(super) fn collation(&mut self, name: &ObjectName) -> Result<()> {
+        let parts = names::parts(name)?;
+        if let [ident] = parts.as_slice()
+            && ident.value.eq_ignore_ascii_case("binary")
+        {
+            self.account(ident.span);
+            return Ok(());
+        }
+        self.qualified_name(&parts)
     }
 
     pub(super) fn literal(&mut self, value: &ValueWithSpan) {
@@ -275,7 +281,7 @@ impl Walker<'_> {
     /// Refuses types outside the allow-list.
     pub(super) fn data_type(&mut self, data_type: &DataType) -> Result<()> {
         if let Some(name) = types::check(self.dialect(), data_type)? {
-            names::parts(name)?.into_iter().for_each(|part| self.label(part));
+            self.object_name(name)?;
         }
         Ok(())
     }

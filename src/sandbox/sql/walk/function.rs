@@ -12,7 +12,13 @@ use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::{function_denied, functions, names, not_understood};
 
 /// What sqlparser reads like a call but is none.
-const CONSTRUCTORS: &[&str] = &["array", "row"];
+fn is_constructor(dialect: Dialect, name: &str) -> bool {
+    match dialect {
+        Dialect::Postgres => matches!(name, "array" | "row"),
+        Dialect::MySql => name == "row",
+        Dialect::Sqlite => false,
+    }
+}
 
 impl Walker<'_> {
     pub(super) fn function(&mut self, function: &Function) -> Result<()> {
@@ -57,11 +63,11 @@ impl Walker<'_> {
             })
             .collect();
         for part in parts {
-            self.label(part);
+            self.account(part.span);
         }
         let full = folded.join(".");
         let built_in = match folded.as_slice() {
-            [name] => !quoted && (functions::is_allowed(dialect, name) || CONSTRUCTORS.contains(&name.as_str())),
+            [name] => !quoted && (functions::is_allowed(dialect, name) || is_constructor(dialect, name)),
             [schema, name] if dialect == Dialect::Postgres && schema == "pg_catalog" => {
                 functions::is_allowed(dialect, name)
             }
@@ -71,7 +77,7 @@ impl Walker<'_> {
             return Err(function_denied(&full, "function"));
         }
         let name = folded.into_iter().next_back().unwrap_or_default();
-        if !CONSTRUCTORS.contains(&name.as_str()) {
+        if !is_constructor(dialect, &name) {
             self.functions.insert(full);
         }
         Ok(name)
@@ -98,7 +104,7 @@ impl Walker<'_> {
             FunctionArg::Unnamed(value) => self.argument_value(value),
             FunctionArg::Named { name, arg, operator } => {
                 argument_operator(operator)?;
-                self.label(name);
+                self.name(name)?;
                 self.argument_value(arg)
             }
             FunctionArg::ExprNamed { name, arg, operator } => {

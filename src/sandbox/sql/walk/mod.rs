@@ -18,7 +18,8 @@ mod target;
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{Ident, ObjectName, Statement};
-use sqlparser::tokenizer::Span;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Span, Token as ParserToken, TokenWithSpan};
 
 use super::facts::{Dialect, SqlProfile, Table};
 use super::lexer::{Kind, Token};
@@ -40,6 +41,7 @@ pub(super) fn walk(
     statement: &Statement,
     tokens: &[Token<'_>],
     accounted: Vec<bool>,
+    expected: &Counts,
 ) -> Result<Touched> {
     let mut walker = Walker {
         profile,
@@ -51,9 +53,13 @@ pub(super) fn walk(
         writes: BTreeSet::new(),
         locks: BTreeSet::new(),
         functions: BTreeSet::new(),
+        counts: Counts::default(),
     };
     walker.statement(statement)?;
     walker.check_accounts()?;
+    if walker.counts != *expected {
+        return Err(not_understood("FROM or JOIN stands in a place where its meaning is not certain"));
+    }
     Ok(Touched {
         reads: walker.reads.into_iter().collect(),
         writes: walker.writes.into_iter().collect(),
@@ -74,6 +80,36 @@ struct Walker<'a> {
     writes: BTreeSet<Table>,
     locks: BTreeSet<Table>,
     functions: BTreeSet<String>,
+    counts: Counts,
+}
+
+/// Words that introduce tables. The parser must have met each one where the walk did: `SELECT pw COLLATE FROM users`
+/// has a collation named FROM for sqlparser, and a table for PostgreSQL.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    from: usize,
+    join: usize,
+}
+
+impl Counts {
+    /// The words in the tokens that the parser got, except where they are names behind a dot or `AS`.
+    pub(super) fn of(parsed: &[TokenWithSpan]) -> Self {
+        let mut counts = Self::default();
+        let mut is_name = false;
+        for token in parsed {
+            let keyword = match &token.token {
+                ParserToken::Word(word) => word.keyword,
+                _ => Keyword::NoKeyword,
+            };
+            match keyword {
+                Keyword::FROM if !is_name => counts.from += 1,
+                Keyword::JOIN | Keyword::STRAIGHT_JOIN if !is_name => counts.join += 1,
+                _ => {}
+            }
+            is_name = keyword == Keyword::AS || token.token == ParserToken::Period;
+        }
+        counts
+    }
 }
 
 /// A table function in FROM.
@@ -125,13 +161,23 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// A name behind `AS` or a dot, where reserved words are names too, and strings in some databases.
-    fn label(&mut self, ident: &Ident) {
-        let Ident { value: _, quote_style, span } = ident;
-        self.account(*span);
-        if matches!(quote_style, Some('\'')) || (*quote_style == Some('"') && self.dialect() == Dialect::MySql) {
-            self.account_string(&ident.value);
+    /// A label: behind `AS` PostgreSQL takes reserved words for names too; some databases take strings.
+    fn label(&mut self, ident: &Ident) -> Result<()> {
+        let Ident { value, quote_style, span } = ident;
+        let string = match quote_style {
+            Some('\'') => true,
+            Some('"') => self.dialect() == Dialect::MySql,
+            _ => false,
+        };
+        if string {
+            self.account_string(value);
+            return Ok(());
         }
+        if self.dialect() == Dialect::Postgres && self.is_after_as(ident) {
+            self.account(*span);
+            return Ok(());
+        }
+        self.name(ident)
     }
 
     /// The parser drops the position of strings that it takes for names; finds the first one with this content.
@@ -159,16 +205,18 @@ impl Walker<'_> {
             .is_some_and(|token| token.is_word("as"))
     }
 
-    /// Accounts for all parts of a name whose first part must be no reserved word.
-    fn object_name(&mut self, name: &ObjectName) -> Result<()> {
-        for (position, part) in names::parts(name)?.into_iter().enumerate() {
-            if position == 0 {
-                self.name(part)?;
-            } else {
-                self.label(part);
-            }
-        }
+    /// Accounts for all parts of a name. Behind a dot every word is a name.
+    fn qualified_name(&mut self, parts: &[&Ident]) -> Result<()> {
+        let Some((first, rest)) = parts.split_first() else {
+            return Err(not_understood("a name is missing"));
+        };
+        self.name(first)?;
+        rest.iter().for_each(|part| self.account(part.span));
         Ok(())
+    }
+
+    fn object_name(&mut self, name: &ObjectName) -> Result<()> {
+        self.qualified_name(&names::parts(name)?)
     }
 
     /// True if the name means a CTE. Exact comparison after folding: names that a database might consider equal by its

@@ -206,6 +206,7 @@ impl Walker<'_> {
             return Err(not_understood("a clause of this query belongs to another database"));
         }
         self.select_modifiers(select_modifiers.as_ref())?;
+        self.counts.from += usize::from(!from.is_empty());
         let sources = self.from(from)?;
         self.distinct(distinct.as_ref())?;
         self.projection(projection)?;
@@ -216,10 +217,10 @@ impl Walker<'_> {
         Ok(sources)
     }
 
-    fn select_modifiers(&self, modifiers: Option<&SelectModifiers>) -> Result<()> {
+    fn select_modifiers(&mut self, modifiers: Option<&SelectModifiers>) -> Result<()> {
         let Some(SelectModifiers {
             high_priority: _,
-            straight_join: _,
+            straight_join,
             sql_small_result: _,
             sql_big_result: _,
             sql_buffer_result: _,
@@ -229,6 +230,7 @@ impl Walker<'_> {
         else {
             return Ok(());
         };
+        self.counts.join += usize::from(*straight_join);
         if self.dialect() == Dialect::MySql { Ok(()) } else { Err(not_understood("SELECT modifiers exist in MySQL only")) }
     }
 
@@ -246,11 +248,7 @@ impl Walker<'_> {
                 SelectItem::UnnamedExpr(expression) => self.expression(expression)?,
                 SelectItem::ExprWithAlias { expr, alias } => {
                     self.expression(expr)?;
-                    if alias.quote_style.is_none() && !self.is_after_as(alias) {
-                        self.name(alias)?;
-                    } else {
-                        self.label(alias);
-                    }
+                    self.label(alias)?;
                 }
                 SelectItem::ExprWithAliases { expr: _, aliases: _ } => {
                     return Err(not_understood("a column has more than one alias"));

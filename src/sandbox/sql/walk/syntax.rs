@@ -4,7 +4,7 @@ use sqlparser::ast::{CeilFloorKind, DateTimeField, Expr, ExtractSyntax, Interval
 
 use super::Walker;
 use crate::error::Result;
-use crate::sandbox::sql::{names, not_understood};
+use crate::sandbox::sql::not_understood;
 
 impl Walker<'_> {
     /// Functions with a syntax of their own.
@@ -15,14 +15,15 @@ impl Walker<'_> {
                     self.data_type(data_type)?;
                 }
                 if let Some(charset) = charset {
-                    names::parts(charset)?.into_iter().for_each(|part| self.label(part));
+                    self.collation(charset)?;
                 }
                 self.expressions(styles)?;
                 self.expression(expr)
             }
             Expr::Extract { field, syntax, expr } => {
                 match syntax {
-                    ExtractSyntax::From | ExtractSyntax::Comma => {}
+                    ExtractSyntax::From => self.counts.from += 1,
+                    ExtractSyntax::Comma => {}
                 }
                 self.time_field(field)?;
                 self.expression(expr)
@@ -35,7 +36,8 @@ impl Walker<'_> {
                 self.expression(expr)?;
                 self.expression(r#in)
             }
-            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+            Expr::Substring { expr, substring_from, substring_for, special, shorthand: _ } => {
+                self.counts.from += usize::from(!*special && substring_from.is_some());
                 self.optional(substring_from.as_deref())?;
                 self.optional(substring_for.as_deref())?;
                 self.expression(expr)
@@ -44,11 +46,13 @@ impl Walker<'_> {
                 match trim_where {
                     None | Some(TrimWhereField::Both | TrimWhereField::Leading | TrimWhereField::Trailing) => {}
                 }
+                self.counts.from += usize::from(trim_what.is_some());
                 self.optional(trim_what.as_deref())?;
                 self.expressions(trim_characters.as_deref().unwrap_or_default())?;
                 self.expression(expr)
             }
             Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                self.counts.from += 1;
                 self.expression(overlay_what)?;
                 self.expression(overlay_from)?;
                 self.optional(overlay_for.as_deref())?;

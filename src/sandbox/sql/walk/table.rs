@@ -37,6 +37,7 @@ impl Walker<'_> {
         if *global {
             return Err(not_understood("GLOBAL joins are not understood"));
         }
+        self.counts.join += 1;
         self.table_factor(relation, sources)?;
         match join_operator {
             JoinOperator::Join(constraint)
@@ -249,7 +250,11 @@ impl Walker<'_> {
             ) => {}
         }
         for name in index_names {
-            self.label(name);
+            if name.value.eq_ignore_ascii_case("primary") {
+                self.account(name.span);
+            } else {
+                self.name(name)?;
+            }
         }
         Ok(())
     }
@@ -308,7 +313,7 @@ impl Walker<'_> {
         for XmlPassingArgument { expr, alias, by_value: _ } in arguments {
             self.expression(expr)?;
             if let Some(alias) = alias {
-                self.label(alias);
+                self.label(alias)?;
             }
         }
         for XmlTableColumn { name, option } in columns {

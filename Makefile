@@ -1,0 +1,67 @@
+# The only door: people and CI call the same targets. `make help` lists them.
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+DIST := $(CARGO_TARGET_DIR)/dist
+export GOATFLOW_PLUGIN_LIBRARY := $(DIST)/libgoatflow_plugin.so.1
+export GOATFLOW_TEST_PLUGINS := $(CARGO_TARGET_DIR)/plugins
+export GOATFLOW_TEST_SQL := $(CURDIR)/examples-sql/tickets.sql
+CARGO := cargo
+LOCKED := --locked
+
+.PHONY: help setup build plugins header test test-rust test-c test-go test-python demo lint fmt doc bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: ## install what is missing (clang, lld, valgrind; by apt)
+	@scripts/setup.sh
+
+build: setup ## build the library into target/dist, with the command line program
+	$(CARGO) build --release $(LOCKED) --lib --bins --example wat2wasm
+	scripts/link-library.sh
+
+plugins: build ## build the sample plugins into target/plugins
+	scripts/plugins.sh
+
+header: ## write include/goatflow_plugin.h and the schemas anew
+	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
+	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
+
+test: plugins test-rust test-c test-go test-python test-hosts ## run all tests, after building what they need
+
+test-rust: plugins
+	$(CARGO) test --release $(LOCKED)
+
+test-c: plugins
+	tests/c/run.sh
+
+test-go: plugins
+	cd bindings/plugin-go && go vet ./... && go test ./...
+	cd bindings/go && go vet ./... && go test -race ./...
+	cd examples-go/host && go vet ./...
+
+test-python: plugins
+	cd bindings/python && python3 -m unittest discover -s tests
+
+.PHONY: test-hosts
+test-hosts: plugins
+	scripts/hosts.sh compare
+
+demo: plugins ## run the main job: hosts in C, Go and Python on a real database
+	scripts/hosts.sh demo
+
+lint: ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release $(LOCKED) --all-targets -- -D warnings
+
+fmt: ## format the Rust code
+	$(CARGO) fmt
+
+doc: ## build the documentation
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release $(LOCKED) --no-deps
+
+bench: ## measure the call path beside raw wasmtime
+	$(CARGO) bench $(LOCKED)
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,93 @@
+//! `inspect`: what a plugin registers, what it asks for in words, and what it would get.
+
+use std::path::PathBuf;
+
+use goatflow_plugin::error::Result;
+use serde_json::{Value, json};
+
+use crate::{HostOptions, pretty, print_line, run};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Plugin directory or .wasm file.
+    plugin: PathBuf,
+    #[command(flatten)]
+    host: HostOptions,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let (manager, name) = run::load(&arguments.plugin, &arguments.host)?;
+    let report = json!({
+        "plugin": manager.list()[0],
+        "registration": manager.registration(&name)?,
+        "requested": manager.requested(&name)?,
+        "policy": manager.policy(&name)?,
+    });
+    if arguments.json {
+        return print_line(&report.to_string());
+    }
+    print_line(&in_words(&report))
+}
+
+fn in_words(report: &Value) -> String {
+    let plugin = &report["plugin"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = vec![
+        format!("{} {}", text(&plugin["name"]), text(&plugin["version"])),
+        format!("  {}", text(&plugin["description"])),
+        String::new(),
+        "Registers".to_owned(),
+    ];
+    for (what, title) in [("routes", "path"), ("widgets", "title"), ("menu_items", "label"), ("jobs", "schedule"), ("templates", "name"), ("error_codes", "code")] {
+        for item in report["registration"][what].as_array().into_iter().flatten() {
+            let handler = item["handler"].as_str().map_or_else(String::new, |handler| format!(" → {handler}"));
+            lines.push(format!("  {:12} {}{handler}", what.trim_end_matches('s'), text(&item[title])));
+        }
+    }
+    lines.extend([String::new(), "Asks for".to_owned()]);
+    lines.extend(requests(&report["requested"]));
+    lines.extend([String::new(), "Warnings".to_owned()]);
+    let warnings: Vec<String> = plugin["warnings"].as_array().into_iter().flatten().map(|w| format!("  {}", text(w))).collect();
+    lines.extend(if warnings.is_empty() { vec!["  none".to_owned()] } else { warnings });
+    lines.extend([String::new(), "In force".to_owned(), indent(&pretty(&report["policy"]["effective"]))]);
+    lines.join("\n")
+}
+
+fn requests(requested: &Value) -> Vec<String> {
+    let permissions: Vec<String> = requested["permissions"].as_array().into_iter().flatten().map(sentence).collect();
+    let mut lines = if permissions.is_empty() { vec!["  no permissions".to_owned()] } else { permissions };
+    if let Some(memory) = requested["memory_mb"].as_u64() {
+        lines.push(format!("  {memory} MiB of memory"));
+    }
+    lines
+}
+
+/// A permission as an administrator would say it.
+fn sentence(permission: &Value) -> String {
+    let kind = permission["type"].as_str().unwrap_or_default();
+    let access = permission["access"].as_str().unwrap_or_default();
+    let scope: Vec<&str> = permission["scope"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let verb = match access {
+        "read" => "read",
+        "write" => "write",
+        "readwrite" => "read and write",
+        _ => "use",
+    };
+    let targets = if scope.is_empty() { "nothing named".to_owned() } else { scope.join(", ") };
+    match kind {
+        "db" => format!("  {verb} database tables: {targets}"),
+        "cache" => format!("  {verb} its own cache"),
+        "http" => format!("  send HTTP requests to: {targets}"),
+        "email" => format!("  send e-mail to: {targets}"),
+        "config" => format!("  read configuration: {targets}"),
+        "plugin_call" => format!("  call plugins: {targets}"),
+        other => format!("  {verb} {other}: {targets}"),
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
