@@ -2,7 +2,6 @@ package goatflowplugin_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -279,17 +278,23 @@ func TestCallbacksMayUseTheManager(t *testing.T) {
 	equal(t, call(t, manager, "probe", "host:org_id", `{"deep":1}`), `{"deep":1}`)
 }
 
-func TestCallbacksMayCallTheCallingPlugin(t *testing.T) {
+func TestCallbacksThatCallTheirPluginGetAClearError(t *testing.T) {
 	var manager *goatflowplugin.Manager
+	var direct error
 	manager = withOrg(t, func(call goatflowplugin.HostCall) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(background, 2*time.Second)
+		_, direct = manager.Call(background, call.Plugin, "echo", []byte(`{}`))
+		ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
 		defer cancel()
-		_, err := manager.Call(ctx, call.Plugin, "echo", []byte(`{}`))
-		// One instance: a clear error, not a hang.
-		return json.Marshal(fmt.Sprint(err))
+		operation, err := manager.CallAsync(ctx, call.Plugin, "echo", []byte(`{}`))
+		if err != nil {
+			return nil, err
+		}
+		_, err = operation.Wait()
+		return nil, err
 	}, "probe")
 	answer := call(t, manager, "probe", "host:org_id", `{}`)
-	if !strings.Contains(answer, "lifecycle.") {
+	fails(t, direct, goatflowplugin.ErrLifecycleReentrant)
+	if !strings.Contains(answer, "plugin.deadline") {
 		t.Fatal(answer)
 	}
 }

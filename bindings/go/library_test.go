@@ -153,8 +153,8 @@ func TestPolicyReportsTellWhatIsWrong(t *testing.T) {
 	if !json.Valid(valid) || !json.Valid(invalid) || string(valid) == string(invalid) {
 		t.Fatalf("%s\n%s", valid, invalid)
 	}
-	if !strings.Contains(string(invalid), "aproved") {
-		t.Errorf("the report does not name the value: %s", invalid)
+	if !strings.Contains(string(invalid), "/status") {
+		t.Errorf("the report does not name the field: %s", invalid)
 	}
 	_, err = library.ValidatePolicy(func() {})
 	fails(t, err, goatflowplugin.ErrArgumentJSON)

@@ -110,6 +110,9 @@ func closedError() error {
 
 // Shutdown stops all plugins and waits for calls under way until the context's deadline, without a limit if it has none.
 // The report says what was left. The manager must still be closed.
+//
+// Shutdown, Unload and Disable can't be waited for in a callback of a call that they would have to wait for: that
+// is ErrLifecycleInCallback with a context that never ends, and with others it takes until the context ends.
 func (m *Manager) Shutdown(ctx context.Context) (json.RawMessage, error) {
 	var report json.RawMessage
 	err := m.drain(ctx, "", func(timeout C.uint64_t) error {

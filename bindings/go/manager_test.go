@@ -36,7 +36,7 @@ func TestConfigurationMistakesAreRefused(t *testing.T) {
 	}{
 		{`{"version":1,"databse":{}}`, goatflowplugin.ErrArgumentConfig},
 		{`{"version":"one"}`, goatflowplugin.ErrArgumentConfig},
-		{`{"version":1`, goatflowplugin.ErrArgumentJSON},
+		{`{"version":1`, goatflowplugin.ErrArgumentConfig},
 		{"\xff", goatflowplugin.ErrArgumentUTF8},
 		{make(chan int), goatflowplugin.ErrArgumentJSON},
 	} {

@@ -364,8 +364,9 @@ int32_t gfp_provide(const gfp_library *library, uintptr_t manager, const char *s
 int32_t gfp_declare(const gfp_library *library, uintptr_t manager, const char *declaration, size_t declaration_len,
                     uintptr_t user_data, gfp_out *out) {
   const goatflow_plugin_error *error = NULL;
-  int32_t status = library->manager_declare(HANDLE(manager, manager), declaration, declaration_len, on_host_call,
-                                            (void *)user_data, on_finalize, &error);
+  int32_t status = library->manager_declare(HANDLE(manager, manager), declaration, declaration_len,
+                                            user_data != 0 ? on_host_call : NULL, (void *)user_data, on_finalize,
+                                            &error);
   return finish(status, error, out);
 }
 

@@ -260,8 +260,12 @@ impl Config {
     }
 
     pub(super) fn default_rules(&self) -> Result<DefaultRules> {
-        DefaultRules::with_sensitive_tables(&self.sensitive_tables)
-            .map_err(|problem| refused(format!("`sensitive_tables`: {problem}")))
+        let mut rules = DefaultRules::with_sensitive_tables(&self.sensitive_tables)
+            .map_err(|problem| refused(format!("`sensitive_tables`: {problem}")))?;
+        let profile = self.sql_profile();
+        rules.tables.fold_case = profile.dialect == Dialect::Sqlite;
+        rules.tables.default_schema = profile.default_schema;
+        Ok(rules)
     }
 
     /// The configured policies as texts, each checked.

@@ -305,8 +305,7 @@ static void answers(void) {
     check_sleep_ms(30);
     goatflow_plugin_manager_free(self->manager);
     int32_t status = goatflow_plugin_operation_wait(operation, UINT64_MAX, &out, ERR);
-    CHECK(status == GOATFLOW_PLUGIN_STATUS_PLUGIN_DEADLINE || status == GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED ||
-          status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN);
+    CHECK_ANY(status, PLUGIN_DEADLINE, PLUGIN_CANCELLED, LIFECYCLE_SHUT_DOWN);
     goatflow_plugin_operation_free(operation);
     drop(self);
 }
@@ -493,24 +492,24 @@ static void run_disable_self(script *self) {
     /* Drains the plugin whose call waits for us: must not wait for ever, nor for a time longer than given. */
     int64_t before = check_now_ms();
     int32_t status = goatflow_plugin_manager_disable(self->manager, S("guest-a"), 50, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK);
+    CHECK_ANY(status, OK, LIFECYCLE_BUSY, LIFECYCLE_IN_CALLBACK);
     CHECK_OK(goatflow_plugin_manager_enable(self->manager, S("guest-a"), ERR));
     status = goatflow_plugin_manager_disable(self->manager, S("guest-a"), UINT64_MAX, ERR);
-    CHECK(status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK);
+    CHECK_ANY(status, LIFECYCLE_BUSY, LIFECYCLE_IN_CALLBACK, LIFECYCLE_IN_CALLBACK);
     CHECK(check_now_ms() - before < 5000 * check_slow());
     CHECK_OK(goatflow_plugin_manager_enable(self->manager, S("guest-a"), ERR));
 }
 static void run_unload_self(script *self) {
     int64_t before = check_now_ms();
     int32_t status = goatflow_plugin_manager_unload(self->manager, S("guest-a"), UINT64_MAX, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK);
+    CHECK_ANY(status, OK, LIFECYCLE_BUSY, LIFECYCLE_IN_CALLBACK);
     CHECK(check_now_ms() - before < 5000 * check_slow());
 }
 static void run_shutdown(script *self) {
     buffer report = BUFFER_INIT;
     int64_t before = check_now_ms();
     int32_t status = goatflow_plugin_manager_shutdown(self->manager, UINT64_MAX, &report, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK);
+    CHECK_ANY(status, OK, LIFECYCLE_BUSY, LIFECYCLE_IN_CALLBACK);
     CHECK(check_now_ms() - before < 5000 * check_slow());
     goatflow_plugin_buffer_free(&report);
 }
@@ -574,7 +573,7 @@ static void reentry(void) {
     CHECK_OK(ASK(self, &out, ERR));
     CHECK_TEXT(out, "\"ran\"");
     int32_t status = call(self->manager, "guest-a", "echo", "{}", &out, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_DISABLED);
+    CHECK_ANY(status, OK, LIFECYCLE_PLUGIN_NOT_FOUND, LIFECYCLE_DISABLED);
     goatflow_plugin_buffer_free(&out);
     drop(self);
 
@@ -582,7 +581,7 @@ static void reentry(void) {
     self = scripted(RUN, "\"ran\"");
     self->run = run_shutdown;
     status = ASK(self, &out, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN || status == GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED);
+    CHECK_ANY(status, OK, LIFECYCLE_SHUT_DOWN, PLUGIN_CANCELLED);
     goatflow_plugin_buffer_free(&out);
     drop(self);
 
@@ -590,7 +589,7 @@ static void reentry(void) {
     self = scripted(RUN, "\"ran\"");
     self->run = run_free_manager;
     status = ASK(self, &out, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN || status == GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED);
+    CHECK_ANY(status, OK, LIFECYCLE_SHUT_DOWN, PLUGIN_CANCELLED);
     goatflow_plugin_buffer_free(&out);
     drop(self);
 
@@ -716,7 +715,7 @@ static void event_free_manager(events *self) { goatflow_plugin_manager_free(self
 static void event_shutdown(events *self) {
     buffer report = BUFFER_INIT;
     int32_t status = goatflow_plugin_manager_shutdown(self->manager, 2000, &report, ERR);
-    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN);
+    CHECK_ANY(status, OK, LIFECYCLE_IN_CALLBACK, LIFECYCLE_SHUT_DOWN);
     goatflow_plugin_buffer_free(&report);
     check_error_clear();
 }

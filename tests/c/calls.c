@@ -459,9 +459,7 @@ static void queues(void) {
         CHECK_OK(goatflow_plugin_queue_next(queue, completions, 64, 20000, &count, ERR));
         CHECK(count > 0);
         for (size_t i = 0; i < count; i++) {
-            CHECK(completions[i].status == GOATFLOW_PLUGIN_STATUS_PLUGIN_DEADLINE ||
-                  completions[i].status == GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED ||
-                  completions[i].status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN);
+            CHECK_ANY(completions[i].status, PLUGIN_DEADLINE, PLUGIN_CANCELLED, LIFECYCLE_SHUT_DOWN);
             goatflow_plugin_error_free(completions[i].error);
         }
     }
@@ -496,8 +494,7 @@ static void queue_with_waiter(void) {
     goatflow_plugin_queue_free(self.queue);
     CHECK_SOON(get(&self.left));
     pthread_join(thread, NULL);
-    CHECK(self.status == GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE || self.status == GOATFLOW_PLUGIN_STATUS_OK ||
-          self.status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN);
+    CHECK_ANY(self.status, ARGUMENT_HANDLE, OK, LIFECYCLE_SHUT_DOWN);
 
     CASE("two threads wait on one queue: one completion wakes one of them");
     waiter a, b;
@@ -619,7 +616,7 @@ static void cancellation(void) {
     check_sleep_ms(50);
     before = check_now_ms();
     int32_t status = goatflow_plugin_manager_unload(draining, PLUGIN, 10, ERR);
-    CHECK(status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY || status == GOATFLOW_PLUGIN_STATUS_OK);
+    CHECK_ANY(status, LIFECYCLE_BUSY, OK, OK);
     CHECK(check_now_ms() - before < 250 * check_slow());
     CHECK_STATUS(goatflow_plugin_operation_wait(running, UINT64_MAX, &out, ERR), PLUGIN_DEADLINE);
     goatflow_plugin_operation_free(running);

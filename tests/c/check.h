@@ -155,6 +155,14 @@ static inline const char *check_error_text(void) {
             }                                                                                                        \
         }                                                                                                            \
     } while (0)
+/* The status is one of two or three: where a race or a choice of the library is allowed. */
+#define CHECK_ANY(status, a, b, c)                                                                                            \
+    do {                                                                                                                      \
+        int32_t check_any = (status);                                                                                         \
+        if (check_any != GOATFLOW_PLUGIN_STATUS_##a && check_any != GOATFLOW_PLUGIN_STATUS_##b &&                             \
+            check_any != GOATFLOW_PLUGIN_STATUS_##c)                                                                          \
+            CHECK_FAIL("%s is %s, expected %s, %s or %s", #status, goatflow_plugin_status_slug(check_any), #a, #b, #c);       \
+    } while (0)
 #define CHECK_OK(call) CHECK_STATUS(call, OK)
 
 /* Compares a library buffer with literal text and frees it. */

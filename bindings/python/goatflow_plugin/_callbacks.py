@@ -15,7 +15,7 @@ import logging
 import threading
 from ctypes import string_at
 from itertools import count
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Union
 
 from ._abi import COMPLETION_FN, EVENT_FN, FINALIZER_FN, HOST_FN, REPLY_PENDING
 from ._arguments import contexts, payload
@@ -124,24 +124,27 @@ CompletionFunction = Callable[[Optional[bytes], Optional[PluginError]], None]
 
 
 class Registration:
-    """One function of the host in the hands of the library."""
+    """One function of the host in the hands of the library; in the set of its owner until the library let go."""
 
-    __slots__ = ("number", "function", "loop", "context", "finalized")
+    __slots__ = ("number", "function", "owner", "loop", "context", "finalized")
 
     def __init__(
         self,
         function: Callable[..., Any],
+        owner: Set["Registration"],
         loop: Optional[asyncio.AbstractEventLoop] = None,
         context: Optional[int] = None,
     ) -> None:
         if not callable(function):
             raise TypeError(f"{function!r} is not callable")
         self.function = function
+        self.owner = owner
         self.loop = loop or _loop_of_this_thread()
         self.context = context
         self.finalized = threading.Event()
         self.number = next(_numbers)
         _registrations[self.number] = self
+        owner.add(self)
 
     def wait_finalized(self, timeout: Optional[float]) -> bool:
         """Waits until the library let go of the function; not from inside a callback, which would wait for itself."""
@@ -261,6 +264,7 @@ def _on_finalizer(number: int) -> None:
     registration = _registrations.pop(number, None)
     if registration is not None:
         contexts.remove(registration.context)
+        registration.owner.discard(registration)
         del registration.function
         registration.finalized.set()
 

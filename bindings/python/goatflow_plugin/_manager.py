@@ -12,7 +12,7 @@ import warnings
 import weakref
 from ctypes import byref, c_uint64, c_void_p
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Type, Union
+from typing import Any, Dict, List, Optional, Set, Type, Union
 
 from ._abi import UINT64_MAX
 from ._arguments import (
@@ -130,7 +130,7 @@ class Manager(Owned):
 
     def __init__(self, config: Document = None) -> None:
         self._c = c = functions()
-        self._registrations: List[Registration] = []
+        self._registrations: Set[Registration] = set()
         self._subscriptions: List[Subscription] = []
         self._functions: "weakref.WeakSet[Function]" = weakref.WeakSet()
         self._own(create(c, c.manager_new, *document(config)), c.manager_free)
@@ -170,7 +170,7 @@ class Manager(Owned):
         close_dead_queues()
         if os.getpid() != _pid:
             return  # nothing of the library runs in a forked child
-        for registration in self._registrations:
+        for registration in list(self._registrations):
             registration.wait_finalized(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     async def aclose(self, timeout: Optional[float] = DRAIN_SECONDS) -> None:
@@ -401,7 +401,7 @@ class Manager(Owned):
             if completion is None:
                 operation = create(c, c.manager_call_async, *target, NO_COMPLETION_FN, None, NO_FINALIZER_FN)
                 return Operation(operation, number)
-            registration = Registration(completion, context=number)
+            registration = Registration(completion, self._registrations, context=number)
         except BaseException:
             contexts.remove(number)
             raise
@@ -444,7 +444,7 @@ class Manager(Owned):
         if function is None:
             perform(self._c, self._c.manager_provide, *target, NO_HOST_FN, None, NO_FINALIZER_FN)
         else:
-            self._register(self._c.manager_provide, target, Registration(function, loop))
+            self._register(self._c.manager_provide, target, Registration(function, self._registrations, loop))
 
     def declare(
         self,
@@ -463,11 +463,9 @@ class Manager(Owned):
         """
         declaration = to_json({"name": name, "permission": permission, "access": access, "target": target})
         target_of = (self.handle, declaration, len(declaration))
-        self._register(self._c.manager_declare, target_of, Registration(function, loop))
+        self._register(self._c.manager_declare, target_of, Registration(function, self._registrations, loop))
 
     def _register(self, function: Any, target: Any, registration: Registration) -> None:
-        self._registrations = [each for each in self._registrations if not each.finalized.is_set()]
-        self._registrations.append(registration)
         perform(self._c, function, *target, host_trampoline, registration.number, finalizer_trampoline)
 
     def subscribe(
@@ -476,10 +474,9 @@ class Manager(Owned):
         """Calls `function` with every event (of these `kinds`, about this `plugin`), on one thread and in order."""
         c = self._c
         filters = document(_given(kinds=kinds, plugin=plugin) or None)
-        registration = Registration(function)
+        registration = Registration(function, self._registrations)
         hooks = (event_trampoline, registration.number, finalizer_trampoline)
         subscription = Subscription(create(c, c.subscription_new, self.handle, *filters, *hooks), registration)
-        self._registrations.append(registration)
         self._subscriptions = [each for each in self._subscriptions if each._finalizer.alive]
         self._subscriptions.append(subscription)
         return subscription

@@ -28,7 +28,11 @@ class Owned:
 
     def close(self) -> None:
         """Frees the handle; again is harmless."""
-        self._finalizer()
+        # Not by calling the finalizer: from the start of the interpreter's exit on, that would do nothing.
+        alive = self._finalizer.detach()
+        if alive is not None:
+            _, free, arguments, _ = alive
+            free(*arguments)
 
     def __enter__(self: Self) -> Self:
         return self

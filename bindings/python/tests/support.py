@@ -120,6 +120,7 @@ def run_python(code: str, *arguments: str, **environment_changes: Optional[str])
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=variables,
+        cwd="/",  # with -c the current directory comes before PYTHONPATH
         capture_output=True,
         text=True,
         timeout=120,

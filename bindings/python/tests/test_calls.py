@@ -245,10 +245,12 @@ class Raw(ManagerCase):
 
     def test_impossible_options_are_refused(self) -> None:
         c = functions()
+        size = ctypes.sizeof(_abi.CallOptions)
         wrong = {
             gp.ArgumentStructSize: _abi.CallOptions(struct_size=3),
-            gp.ArgumentUnsupportedOption: _abi.CallOptions(struct_size=72, flags=1 << 31),
-            gp.ArgumentUtf8: _abi.CallOptions(struct_size=72, language=b"\xff", language_len=1),
+            gp.ArgumentUnsupportedOption: _abi.CallOptions(struct_size=size, flags=1 << 31),
+            gp.ArgumentUtf8: _abi.CallOptions(struct_size=size, language=b"\xff", language_len=1),
+            gp.ArgumentNull: _abi.CallOptions(struct_size=size, language_len=1),
         }
         for kind, options in wrong.items():
             buffer, error = _abi.Buffer(), ctypes.c_void_p()

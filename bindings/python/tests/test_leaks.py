@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from typing import Any, Callable, Dict
+import threading
+from typing import Any, Callable, Dict, Optional
 
 import goatflow_plugin as gp
 from goatflow_plugin._arguments import contexts
@@ -83,9 +84,17 @@ class Leaks(ManagerCase):
             self.manager.call("relay", "config_get", {"key": "app.name"})
             with self.manager.subscribe(lambda event: None):
                 pass
-            self.manager.start("relay", "!echo", b"x", completion=lambda result, error: None, context=self).close()
+            done = threading.Event()
+            completion = self.completion(done)
+            with self.manager.start("relay", "!echo", b"x", completion=completion, context=self) as operation:
+                self.assertTrue(done.wait(10))
+                operation.wait(10)
 
         self.stays(cycle)
+
+    @staticmethod
+    def completion(done: threading.Event) -> Callable[[Optional[bytes], Optional[gp.PluginError]], None]:
+        return lambda result, error: done.set()
 
     def test_managers(self) -> None:
         path = self.directory / "relay.wasm"

@@ -148,7 +148,7 @@ class Plugins(ManagerCase):
             self.manager.load(empty)
         with self.assertRaises(gp.LifecycleAlreadyLoaded):
             self.manager.load(self.directory / "relay.wasm")
-        with self.assertRaises(gp.ArgumentError):
+        with self.assertRaises(gp.PackageNotFound):
             self.manager.load("")
         with self.assertRaises(gp.ArgumentError):
             self.manager.load(self.directory / "relay.wasm", {"colour": "red"})

@@ -25,7 +25,7 @@ class Live(ManagerCase):
         self.assertEqual(policy["plugin"], "relay")
         self.assertEqual(policy["stored"]["status"], "approved")
         self.assertEqual(policy["effective"]["status"], "approved")
-        self.assertIn("source", policy)
+        self.assertIn("source", policy["effective"])
         self.manager.set_policy("relay", None)
         self.assertIsNone(self.manager.policy("relay")["stored"])
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::facts::{Facts, SqlProfile};
 use super::analyse;
+use super::facts::{Facts, SqlProfile};
 use crate::error::Result;
 
 /// Longer statements are analysed every time: they are rare, and caching them would let one plugin fill the cache.

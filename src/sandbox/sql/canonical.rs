@@ -46,9 +46,8 @@ impl Numbering {
     fn place(&mut self, dialect: Dialect, text: &str) -> Result<String> {
         if let Some(digits) = text.strip_prefix('$') {
             let number = digits.parse::<usize>().ok().filter(|number| (1..=MAX_ARGUMENTS).contains(number));
-            let number = number.ok_or_else(|| {
-                arguments(format!("placeholder `{text}` is out of range (1 to {MAX_ARGUMENTS})"))
-            })?;
+            let number = number
+                .ok_or_else(|| arguments(format!("placeholder `{text}` is out of range (1 to {MAX_ARGUMENTS})")))?;
             self.numbered.push(number - 1);
         } else {
             self.anonymous += 1;

@@ -59,10 +59,7 @@ const BIG_STACK_BYTES: usize = 32 * 1024 * 1024;
 /// `policy.sql.arguments` for unusable placeholders, and `policy.sql.not_understood` for everything else.
 pub fn analyse(profile: &SqlProfile, sql: &str) -> Result<Facts> {
     if sql.len() > MAX_TEXT_BYTES {
-        return Err(too_large(format!(
-            "statement has {} bytes; at most {MAX_TEXT_BYTES} are allowed",
-            sql.len()
-        )));
+        return Err(too_large(format!("statement has {} bytes; at most {MAX_TEXT_BYTES} are allowed", sql.len())));
     }
     let lexed = lexer::lex(profile.dialect, sql)?;
     if lexed.size.is_small() {
@@ -93,11 +90,8 @@ fn analyse_tokens(profile: &SqlProfile, tokens: &[lexer::Token<'_>]) -> Result<F
     let introducers = walk::Counts::of(&rewritten.tokens);
     let statement = parse(profile.dialect, rewritten.tokens)?;
     let touched = walk::walk(profile, &statement, tokens, rewritten.accounted, &introducers)?;
-    let kind = if touched.writes.is_empty() && touched.locks.is_empty() {
-        StatementKind::Read
-    } else {
-        StatementKind::Write
-    };
+    let kind =
+        if touched.writes.is_empty() && touched.locks.is_empty() { StatementKind::Read } else { StatementKind::Write };
     Ok(Facts {
         kind,
         canonical: Arc::from(canonical),

@@ -7,6 +7,7 @@ use super::{keywords, not_understood};
 use crate::error::Result;
 
 /// Tables of SQLite that are no tables of the application, besides everything starting with `sqlite_` or `pragma_`.
+#[rustfmt::skip]
 const SQLITE_SYSTEM: &[&str] = &[
     "bytecode", "carray", "completion", "csv", "dbstat", "fsdir", "fts3tokenize", "generate_series", "json_each",
     "json_tree", "prefixes", "rtreecheck", "tables_used", "wholenumber", "zipfile",
@@ -83,9 +84,8 @@ pub(super) fn normalise(profile: &SqlProfile, schema: Option<String>, name: Stri
 
 /// True for catalogues and virtual tables of the database system; no grant covers them.
 pub(super) fn is_system(dialect: Dialect, table: &Table) -> bool {
-    let starts = |text: &str, prefix: &str| {
-        text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
+    let starts =
+        |text: &str, prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let schema = table.schema.as_deref();
     match dialect {
         Dialect::Postgres => {
@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn catalogues_are_recognised_in_any_case() {
-        let table = |schema: Option<&str>, name: &str| Table { schema: schema.map(str::to_owned), name: name.to_owned() };
+        let table =
+            |schema: Option<&str>, name: &str| Table { schema: schema.map(str::to_owned), name: name.to_owned() };
         assert!(is_system(Dialect::Postgres, &table(None, "pg_roles")));
         assert!(is_system(Dialect::MySql, &table(Some("INFORMATION_SCHEMA"), "TABLES")));
         assert!(is_system(Dialect::Sqlite, &table(Some("main"), "sqlite_master")));

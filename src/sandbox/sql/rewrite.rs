@@ -105,7 +105,6 @@ impl View<'_> {
         self.get(at).and_then(unquoted)
     }
 
-
     /// True if these unquoted words stand here.
     fn words(&self, at: usize, expected: &[&str]) -> bool {
         expected
@@ -131,9 +130,7 @@ impl View<'_> {
     /// True if an operand ends before `at`; words count unless an operand follows them.
     fn operand_before(&self, at: usize) -> bool {
         match self.before(at) {
-            Some(Token::Word(word)) => {
-                word.quote_style.is_some() || !super::keywords::precedes_operand(&word.value)
-            }
+            Some(Token::Word(word)) => word.quote_style.is_some() || !super::keywords::precedes_operand(&word.value),
             Some(
                 Token::RParen
                 | Token::RBracket

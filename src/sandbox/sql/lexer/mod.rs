@@ -98,7 +98,8 @@ pub(super) struct Lexed<'a> {
 /// Tokens of the one statement in `sql`; a single semicolon at its end is dropped.
 pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Lexed<'_>> {
     refuse_control_characters(sql)?;
-    let mut lexer = Lexer { dialect, cursor: Cursor::new(sql), tokens: Vec::with_capacity(sql.len() / 4), ended: false };
+    let mut lexer =
+        Lexer { dialect, cursor: Cursor::new(sql), tokens: Vec::with_capacity(sql.len() / 4), ended: false };
     while lexer.skip_blanks()? {
         lexer.next_token()?;
         if lexer.tokens.len() > MAX_TOKENS {
@@ -128,7 +129,7 @@ struct Lexer<'a> {
     ended: bool,
 }
 
-impl<'a> Lexer<'a> {
+impl Lexer<'_> {
     fn push(&mut self, kind: Kind, start: usize) {
         let text = self.cursor.slice_from(start);
         self.tokens.push(Token { kind, text });
@@ -150,8 +151,7 @@ impl<'a> Lexer<'a> {
 
     /// MySQL reads `--` as two minus signs unless a blank or the end follows.
     fn dashes_are_comment(&self) -> bool {
-        self.dialect != Dialect::MySql
-            || matches!(self.cursor.peek_at(2), None | Some(b' ' | b'\t' | b'\n' | b'\r'))
+        self.dialect != Dialect::MySql || matches!(self.cursor.peek_at(2), None | Some(b' ' | b'\t' | b'\n' | b'\r'))
     }
 
     fn skip_line_comment(&mut self) -> Result<()> {
@@ -268,15 +268,16 @@ impl<'a> Lexer<'a> {
         let dollar = self.dialect != Dialect::Sqlite;
         self.cursor.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b'$' && dollar));
         let word = self.cursor.slice_from(start);
-        if self.cursor.peek() == Some(b'\'') {
-            if let Some(kind) = self.string_prefix(word) {
-                return self.string_from(kind, start);
-            }
+        if self.cursor.peek() == Some(b'\'')
+            && let Some(kind) = self.string_prefix(word)
+        {
+            return self.string_from(kind, start);
         }
-        if self.dialect == Dialect::Postgres && word.eq_ignore_ascii_case("u") && self.cursor.peek() == Some(b'&') {
-            if matches!(self.cursor.peek_at(1), Some(b'\'' | b'"')) {
-                return Err(not_understood("`U&` strings and names are not allowed"));
-            }
+        let unicode = word.eq_ignore_ascii_case("u")
+            && self.cursor.peek() == Some(b'&')
+            && matches!(self.cursor.peek_at(1), Some(b'\'' | b'"'));
+        if self.dialect == Dialect::Postgres && unicode {
+            return Err(not_understood("`U&` strings and names are not allowed"));
         }
         if self.cursor.peek().is_some_and(|byte| !byte.is_ascii() || byte == b'$') {
             return Err(not_understood(format!("`{word}` runs into a character that names can't contain unquoted")));
@@ -288,7 +289,8 @@ impl<'a> Lexer<'a> {
 
     /// Kind of string that a word directly before a quote introduces.
     fn string_prefix(&self, word: &str) -> Option<Kind> {
-        let all = [("x", Kind::HexString), ("b", Kind::BitString), ("n", Kind::NationalString), ("e", Kind::EscapeString)];
+        let all =
+            [("x", Kind::HexString), ("b", Kind::BitString), ("n", Kind::NationalString), ("e", Kind::EscapeString)];
         let known = match self.dialect {
             Dialect::Postgres => all.get(..4),
             Dialect::MySql => all.get(..3),
@@ -335,9 +337,10 @@ impl<'a> Lexer<'a> {
                 Kind::RParen | Kind::RBracket => self.dialect == Dialect::Postgres,
                 _ => false,
             });
-            let right_is_name = self.tokens.get(index + 1).is_some_and(|right| {
-                matches!(right.kind, Kind::Word | Kind::QuotedName) || right.text == "*"
-            });
+            let right_is_name = self
+                .tokens
+                .get(index + 1)
+                .is_some_and(|right| matches!(right.kind, Kind::Word | Kind::QuotedName) || right.text == "*");
             if !left_is_name || !right_is_name {
                 return Err(not_understood("a dot must stand between two names (quote names that are reserved words)"));
             }

@@ -6,20 +6,23 @@ use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::{function_denied, keywords, not_understood};
 
 /// Operators that PostgreSQL ships and that read nothing but their operands.
+#[rustfmt::skip]
 const POSTGRES: &[&str] = &[
     "+", "-", "*", "/", "%", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "||", "~", "~*", "!~", "!~*", "~~", "~~*",
-    "!~~", "!~~*", "&", "|", "#", "<<", ">>", "->", "->>", "#>", "#>>", "#-", "@>", "<@", "@@", "@?", "&&", "=>",
-    "^@", "|/", "||/", "@", "&<", "&>", "<<|", "|>>", "&<|", "|&>", "<->", "<^", ">^", "~=", "##", "@-@", "-|-",
-    "<<=", ">>=", "~<~", "~<=~", "~>=~", "~>~", "?", "?|", "?&",
+    "!~~", "!~~*", "&", "|", "#", "<<", ">>", "->", "->>", "#>", "#>>", "#-", "@>", "<@", "@@", "@?", "&&", "=>", "^@",
+    "|/", "||/", "@", "&<", "&>", "<<|", "|>>", "&<|", "|&>", "<->", "<^", ">^", "~=", "##", "@-@", "-|-", "<<=",
+    ">>=", "~<~", "~<=~", "~>=~", "~>~", "?", "?|", "?&",
 ];
 
 /// MySQL and MariaDB operators, longest first.
+#[rustfmt::skip]
 const MYSQL: &[&str] = &[
     "<=>", "->>", "->", "<=", ">=", "<>", "!=", "||", "&&", "<<", ">>", "+", "-", "*", "/", "%", "=", "<", ">", "!",
     "&", "|", "^", "~",
 ];
 
 /// SQLite operators, longest first.
+#[rustfmt::skip]
 const SQLITE: &[&str] = &[
     "->>", "->", "||", "==", "<=", ">=", "<>", "!=", "<<", ">>", "+", "-", "*", "/", "%", "=", "<", ">", "&", "|", "~",
 ];
@@ -105,10 +108,9 @@ impl Lexer<'_> {
                 let qualified = self.tokens.len().checked_sub(2).and_then(|index| self.tokens.get(index));
                 !qualified.is_some_and(|token| token.kind == Kind::Dot) && keywords::precedes_operand(text)
             }
-            Some(token) => matches!(
-                token.kind,
-                Kind::Operator | Kind::Comma | Kind::LParen | Kind::LBracket | Kind::Colon
-            ),
+            Some(token) => {
+                matches!(token.kind, Kind::Operator | Kind::Comma | Kind::LParen | Kind::LBracket | Kind::Colon)
+            }
         }
     }
 }

@@ -20,8 +20,17 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Units of two parts, all of them reserved words.
 const UNITS: &[&str] = &[
-    "day_hour", "day_microsecond", "day_minute", "day_second", "hour_microsecond", "hour_minute", "hour_second",
-    "minute_microsecond", "minute_second", "second_microsecond", "year_month",
+    "day_hour",
+    "day_microsecond",
+    "day_minute",
+    "day_second",
+    "hour_microsecond",
+    "hour_minute",
+    "hour_second",
+    "minute_microsecond",
+    "minute_second",
+    "second_microsecond",
+    "year_month",
 ];
 
 /// Name that the INTERVAL function has for the parser; it can't be written in SQL.
@@ -87,7 +96,8 @@ fn sounds_like(view: &View<'_>, at: usize) -> Option<Change> {
 /// `LOW_PRIORITY`, `QUICK`, `IGNORE` directly behind the first word of UPDATE and DELETE.
 fn modifiers(view: &View<'_>, at: usize) -> Option<Change> {
     let words = ["low_priority", "quick", "ignore"];
-    let first = (0..at).all(|before| if before == 0 { view.one_of(0, &["update", "delete"]) } else { view.one_of(before, &words) });
+    let first = (0..at)
+        .all(|before| if before == 0 { view.one_of(0, &["update", "delete"]) } else { view.one_of(before, &words) });
     let quick_names_table = view.one_of(at, &["quick"]) && !view.one_of(0, &["delete"]);
     (at > 0 && at < 4 && first && view.one_of(at, &words) && !quick_names_table).then(|| Change::drop(1))?
 }

@@ -34,7 +34,8 @@ fn between_symmetric(view: &View<'_>, at: usize) -> Option<Change> {
 
 /// `OVERRIDING SYSTEM VALUE` between the columns and the rows of an INSERT: fixed words.
 fn overriding(view: &View<'_>, at: usize) -> Option<Change> {
-    let applies = view.words(at, &["overriding", "system", "value"]) || view.words(at, &["overriding", "user", "value"]);
+    let applies =
+        view.words(at, &["overriding", "system", "value"]) || view.words(at, &["overriding", "user", "value"]);
     applies.then(|| Change::drop(3))?
 }
 

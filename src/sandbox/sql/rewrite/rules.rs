@@ -20,9 +20,9 @@ pub(super) fn frame_exclusion(view: &View<'_>, at: usize) -> Option<Change> {
         (&["exclude", "group"], 2),
         (&["exclude", "ties"], 2),
     ];
-    let (_, length) = lengths.iter().find(|(words, length)| {
-        view.words(at, words) && view.get(at + length) == Some(&Token::RParen)
-    })?;
+    let (_, length) = lengths
+        .iter()
+        .find(|(words, length)| view.words(at, words) && view.get(at + length) == Some(&Token::RParen))?;
     Change::drop(*length)
 }
 

@@ -54,7 +54,8 @@ fn in_table(view: &View<'_>, at: usize) -> Option<Change> {
     if view.get(at + 1 + name) == Some(&Token::LParen) {
         return None;
     }
-    let mut put = vec![keyword("IN"), Token::LParen, keyword("SELECT"), Token::Number("1".into(), false), keyword("FROM")];
+    let mut put =
+        vec![keyword("IN"), Token::LParen, keyword("SELECT"), Token::Number("1".into(), false), keyword("FROM")];
     put.extend((1..=name).filter_map(|offset| view.get(at + offset).cloned()));
     put.push(Token::RParen);
     Change::replace(1 + name, put)
@@ -62,7 +63,8 @@ fn in_table(view: &View<'_>, at: usize) -> Option<Change> {
 
 /// `NOT GLOB`, `NOT MATCH`, `NOT REGEXP` have the operands of the operator without `NOT`.
 fn negated_match(view: &View<'_>, at: usize) -> Option<Change> {
-    let applies = view.words(at, &["not"]) && view.one_of(at + 1, &["glob", "match", "regexp"]) && view.operand_before(at);
+    let applies =
+        view.words(at, &["not"]) && view.one_of(at + 1, &["glob", "match", "regexp"]) && view.operand_before(at);
     applies.then(|| Change::drop(1))?
 }
 

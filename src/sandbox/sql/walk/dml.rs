@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{
     Assignment, ConflictTarget, Delete, DoUpdate, Expr, FromTable, Ident, Insert, InsertAliases, MysqlInsertPriority,
-    OnConflict, OnConflictAction, OnInsert, ObjectName, SelectItem, SqliteOnConflict, TableAliasWithoutColumns,
+    ObjectName, OnConflict, OnConflictAction, OnInsert, SelectItem, SqliteOnConflict, TableAliasWithoutColumns,
     TableObject, Update, UpdateTableFromKind,
 };
 
@@ -65,22 +65,22 @@ impl Walker<'_> {
         if let Some(TableAliasWithoutColumns { explicit: _, alias }) = table_alias {
             self.name(alias)?;
         }
-        for column in columns {
-            self.column_target(column)?;
-        }
+        columns.iter().try_for_each(|column| self.column_target(column))?;
         self.expressions(partitioned.as_deref().unwrap_or_default())?;
         if let Some(query) = source {
             self.query(query)?;
         }
         self.assignments(assignments)?;
-        if let Some(InsertAliases { row_alias, col_aliases }) = insert_alias {
-            self.object_name(row_alias)?;
-            for alias in col_aliases.iter().flatten() {
-                self.name(alias)?;
-            }
-        }
+        self.row_alias(insert_alias.as_ref())?;
         self.on_insert(on.as_ref())?;
         self.returning(returning.as_deref(), &[target])
+    }
+
+    /// MySQL's name for the new row, for use in `ON DUPLICATE KEY UPDATE`.
+    fn row_alias(&mut self, alias: Option<&InsertAliases>) -> Result<()> {
+        let Some(InsertAliases { row_alias, col_aliases }) = alias else { return Ok(()) };
+        self.object_name(row_alias)?;
+        col_aliases.iter().flatten().try_for_each(|alias| self.name(alias))
     }
 
     fn on_insert(&mut self, on: Option<&OnInsert>) -> Result<()> {
@@ -248,6 +248,7 @@ fn conflict_clause(or: Option<SqliteOnConflict>) {
 fn priority_clause(priority: Option<MysqlInsertPriority>) {
     match priority {
         None
-        | Some(MysqlInsertPriority::LowPriority | MysqlInsertPriority::Delayed | MysqlInsertPriority::HighPriority) => {}
+        | Some(MysqlInsertPriority::LowPriority | MysqlInsertPriority::Delayed | MysqlInsertPriority::HighPriority) => {
+        }
     }
 }

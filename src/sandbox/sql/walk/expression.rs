@@ -1,7 +1,8 @@
 //! Expressions.
 
 use sqlparser::ast::{
-    AccessExpr, Array, CaseWhen, CastKind, DataType, Expr, Ident, ObjectName, Query, Subscript, TypedString, Value, ValueWithSpan,
+    AccessExpr, Array, CaseWhen, CastKind, DataType, Expr, Ident, ObjectName, Query, Subscript, TypedString, Value,
+    ValueWithSpan,
 };
 
 use super::Walker;
@@ -10,6 +11,7 @@ use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::{function_denied, keywords, names, not_understood, types};
 
 /// Fields of composite values that built-in functions give; other names behind `(…).` could call a function.
+#[rustfmt::skip]
 const COMPOSITE_FIELDS: &[&str] = &[
     "alias", "description", "dictionaries", "dictionary", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "key",
     "lexeme", "lexemes", "ordinality", "positions", "token", "tokid", "value", "weights", "word",

@@ -22,16 +22,8 @@ fn is_constructor(dialect: Dialect, name: &str) -> bool {
 
 impl Walker<'_> {
     pub(super) fn function(&mut self, function: &Function) -> Result<()> {
-        let Function {
-            name,
-            uses_odbc_syntax,
-            parameters,
-            args,
-            within_group,
-            filter,
-            null_treatment,
-            over,
-        } = function;
+        let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+            function;
         if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
             return Err(not_understood("this way to call a function is not understood"));
         }

@@ -41,7 +41,13 @@ impl Walker<'_> {
 
     fn merge_action(&mut self, action: &MergeAction) -> Result<()> {
         match action {
-            MergeAction::Insert(MergeInsertExpr { insert_token: _, columns, kind_token: _, kind, insert_predicate }) => {
+            MergeAction::Insert(MergeInsertExpr {
+                insert_token: _,
+                columns,
+                kind_token: _,
+                kind,
+                insert_predicate,
+            }) => {
                 columns.iter().try_for_each(|column| self.column_target(column))?;
                 self.optional(insert_predicate.as_ref())?;
                 match kind {

@@ -44,7 +44,18 @@ impl Walker<'_> {
                 Dialect::Postgres => Ok(()),
                 Dialect::MySql | Dialect::Sqlite => Err(not_understood("this operator belongs to PostgreSQL")),
             },
-            BinaryOperator::Plus
+            _ if is_common(operator) => Ok(()),
+            _ if is_postgres(operator) && self.dialect() == Dialect::Postgres => Ok(()),
+            _ => Err(function_denied(&operator.to_string(), "operator")),
+        }
+    }
+}
+
+/// Operators that more than one database ships.
+fn is_common(operator: &BinaryOperator) -> bool {
+    matches!(
+        operator,
+        BinaryOperator::Plus
             | BinaryOperator::Minus
             | BinaryOperator::Multiply
             | BinaryOperator::Divide
@@ -64,9 +75,18 @@ impl Walker<'_> {
             | BinaryOperator::BitwiseAnd
             | BinaryOperator::BitwiseXor
             | BinaryOperator::MyIntegerDivide
-            | BinaryOperator::PGBitwiseXor
             | BinaryOperator::PGBitwiseShiftLeft
             | BinaryOperator::PGBitwiseShiftRight
+            | BinaryOperator::Arrow
+            | BinaryOperator::LongArrow
+    )
+}
+
+/// Operators that PostgreSQL ships; the lexer has compared the symbols with its own list.
+fn is_postgres(operator: &BinaryOperator) -> bool {
+    matches!(
+        operator,
+        BinaryOperator::PGBitwiseXor
             | BinaryOperator::PGExp
             | BinaryOperator::PGOverlap
             | BinaryOperator::PGRegexMatch
@@ -78,8 +98,6 @@ impl Walker<'_> {
             | BinaryOperator::PGNotLikeMatch
             | BinaryOperator::PGNotILikeMatch
             | BinaryOperator::PGStartsWith
-            | BinaryOperator::Arrow
-            | BinaryOperator::LongArrow
             | BinaryOperator::HashArrow
             | BinaryOperator::HashLongArrow
             | BinaryOperator::AtAt
@@ -102,7 +120,6 @@ impl Walker<'_> {
             | BinaryOperator::LtCaret
             | BinaryOperator::GtCaret
             | BinaryOperator::At
-            | BinaryOperator::TildeEq => Ok(()),
-        }
-    }
+            | BinaryOperator::TildeEq
+    )
 }

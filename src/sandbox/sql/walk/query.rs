@@ -231,7 +231,11 @@ impl Walker<'_> {
             return Ok(());
         };
         self.counts.join += usize::from(*straight_join);
-        if self.dialect() == Dialect::MySql { Ok(()) } else { Err(not_understood("SELECT modifiers exist in MySQL only")) }
+        if self.dialect() == Dialect::MySql {
+            Ok(())
+        } else {
+            Err(not_understood("SELECT modifiers exist in MySQL only"))
+        }
     }
 
     fn distinct(&mut self, distinct: Option<&Distinct>) -> Result<()> {
@@ -327,7 +331,9 @@ impl Walker<'_> {
             let OrderByOptions { sort, nulls_first: _ } = options;
             match sort {
                 None | Some(OrderBySort::Asc | OrderBySort::Desc) => {}
-                Some(OrderBySort::Using(_)) => return Err(not_understood("ORDER BY … USING is not allowed (write ASC or DESC)")),
+                Some(OrderBySort::Using(_)) => {
+                    return Err(not_understood("ORDER BY … USING is not allowed (write ASC or DESC)"));
+                }
             }
             if with_fill.is_some() {
                 return Err(not_understood("ORDER BY has a clause of another database"));

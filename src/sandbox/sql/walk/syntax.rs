@@ -74,7 +74,8 @@ impl Walker<'_> {
     }
 
     pub(super) fn interval(&mut self, interval: &Interval) -> Result<()> {
-        let Interval { value, leading_field, leading_precision: _, last_field, fractional_seconds_precision: _ } = interval;
+        let Interval { value, leading_field, leading_precision: _, last_field, fractional_seconds_precision: _ } =
+            interval;
         for field in [leading_field, last_field].into_iter().flatten() {
             self.time_field(field)?;
         }
