@@ -1,6 +1,6 @@
 /* The smallest host: load one plugin, call one function, print what it answers.
  *
- *   call PLUGIN FUNCTION [ARGUMENTS]        ./call ../examples-plugins/ticket-stats-c ticket '{"id":1}'
+ *   call PLUGIN FUNCTION [ARGUMENTS]        ./call ../examples-plugins/ticket-stats-c recall '{"key":"k"}'
  */
 #include <inttypes.h>
 #include <stdio.h>

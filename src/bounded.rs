@@ -55,6 +55,18 @@ impl<K: Hash + Eq, V> WeightedLru<K, V> {
         }
     }
 
+    /// Drops every value that `is_dead`.
+    pub fn sweep(&mut self, is_dead: impl Fn(&V) -> bool)
+    where
+        K: Clone,
+    {
+        let dead: Vec<K> =
+            self.entries.iter().filter(|(_, (value, _))| is_dead(value)).map(|(key, _)| key.clone()).collect();
+        for key in dead {
+            self.remove(&key);
+        }
+    }
+
     /// Sum of the weights.
     #[must_use]
     pub fn weight(&self) -> u64 {

@@ -144,6 +144,24 @@ func TestArgumentsTheLibraryRefuses(t *testing.T) {
 	}
 }
 
+func TestArgumentsAndResultsHaveLimits(t *testing.T) {
+	manager := withProbes(t, "", "probe")
+	reference, err := manager.Load(samplePath("reference.wasm"), nil)
+	must(t, err)
+	for name, run := range callers(t, manager, "probe", "echo") {
+		_, err := run(background, text(64<<20))
+		if failure := fails(t, err, goatflowplugin.ErrArgumentTooLarge); failure.Plugin != "probe" {
+			t.Errorf("%s: %+v", name, failure)
+		}
+	}
+	for name, run := range callers(t, manager, reference, "huge_result") {
+		_, err := run(background, nil)
+		if failure := fails(t, err, goatflowplugin.ErrPluginResultTooLarge); failure.Plugin != reference {
+			t.Errorf("%s: %+v", name, failure)
+		}
+	}
+}
+
 func TestDeadlinesOfContextsEndCalls(t *testing.T) {
 	manager := withProbes(t, "", "probe")
 	for name, run := range callers(t, manager, "probe", "spin") {

@@ -86,7 +86,8 @@ func (r *Reply) Fail(cause error) error {
 	if err := r.finish(); err != nil {
 		return err
 	}
-	start, length := text(cause.Error())
+	// The library takes UTF-8 only; a reply it refused would leave the plugin without an answer.
+	start, length := text(strings.ToValidUTF8(cause.Error(), "\uFFFD"))
 	var out C.gfp_out
 	return r.library.check(C.gfp_reply_set_error(r.library.table, r.handle, start, length, &out), &out)
 }

@@ -84,6 +84,12 @@ func TestAnswersOfHostFunctions(t *testing.T) {
 			var ledger []byte
 			return ledger[1:2], nil
 		}, "host.failed", "out of range"},
+		"error that is not UTF-8": {func(goatflowplugin.HostCall) ([]byte, error) { return nil, errors.New("caf\xe9") },
+			"host.failed", "caf\uFFFD"},
+		"error without text": {func(goatflowplugin.HostCall) ([]byte, error) { return nil, errors.New("") },
+			"host.failed", ""},
+		"answer that is not UTF-8": {func(goatflowplugin.HostCall) ([]byte, error) { return []byte("\"\xe9\""), nil },
+			"host.reply_invalid", ""},
 		"no JSON": {func(goatflowplugin.HostCall) ([]byte, error) { return []byte("{"), nil },
 			"host.reply_invalid", ""},
 		"deferred failure": {func(call goatflowplugin.HostCall) ([]byte, error) {
@@ -105,6 +111,24 @@ func TestAnswersOfHostFunctions(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestLargeAnswersOfHostFunctions(t *testing.T) {
+	size := 0
+	manager := withOrg(t, func(goatflowplugin.HostCall) ([]byte, error) { return text(size), nil }, "probe")
+	for _, size = range []int{10, 5_000, 1 << 20} {
+		equal(t, len(call(t, manager, "probe", "host:org_id", `{}`)), size)
+	}
+	// Larger than what the plugin can allocate: an error, whichever limit is met first.
+	for _, size = range []int{5 << 20, 64 << 20} {
+		result, err := manager.Call(background, "probe", "host:org_id", []byte(`{}`))
+		t.Logf("%d bytes: %.100s %v", size, result, err)
+		if err == nil && len(result) >= size {
+			t.Errorf("%d bytes passed", size)
+		}
+	}
+	size = 10
+	equal(t, len(call(t, manager, "probe", "host:org_id", `{}`)), size)
 }
 
 func TestNoAnswerIsNull(t *testing.T) {

@@ -103,3 +103,39 @@ func TestNothingLeaks(t *testing.T) {
 		t.Errorf("memory maps grew from %d to %d", before.maps, after.maps)
 	}
 }
+
+// Load, call, unload in one manager. The harness may ask for more rounds by GOATFLOW_TEST_CYCLES.
+func TestLoadingAndUnloadingLeaksNothing(t *testing.T) {
+	cycles := 500
+	if asked := os.Getenv("GOATFLOW_TEST_CYCLES"); asked != "" {
+		var err error
+		cycles, err = strconv.Atoi(asked)
+		must(t, err)
+	}
+	manager := newManager(t, nil)
+	path := probeFile(t, "probe")
+	run := func(count int) {
+		for range count {
+			plugin, err := manager.Load(path, nil)
+			must(t, err)
+			equal(t, call(t, manager, plugin, "echo", `{}`), `{}`)
+			operation, err := manager.CallAsync(background, plugin, "echo", []byte(`{}`))
+			must(t, err)
+			_, err = operation.Wait()
+			must(t, err)
+			must(t, manager.Unload(background, plugin))
+		}
+	}
+	run(cycles / 10)
+	before := measure(t)
+	run(cycles - cycles/10)
+	after := measure(t)
+	t.Logf("before %+v, after %d cycles %+v", before, cycles-cycles/10, after)
+	if grown := after.residentKiB - before.residentKiB; grown > 2048 && !raceEnabled {
+		t.Errorf("resident memory grew by %d KiB", grown)
+	}
+	// Go itself may start a thread or two, with a stack each.
+	if after.threads > before.threads+2 || after.maps > before.maps+8 || after.descriptors > before.descriptors {
+		t.Error("threads, maps or descriptors grew")
+	}
+}

@@ -284,3 +284,30 @@ func TestCallbacksCanNotWaitForThemselves(t *testing.T) {
 		})
 	}
 }
+
+// Threads that have run plugins end: Go ends a thread whose goroutine ends while it is locked to it.
+func TestThreadsMayEndAfterCalls(t *testing.T) {
+	manager := withOrg(t, func(goatflowplugin.HostCall) ([]byte, error) { return []byte(`1`), nil }, "one", "two")
+	var all sync.WaitGroup
+	for i := range 300 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			runtime.LockOSThread() // never unlocked
+			name := []string{"one", "two"}[i%2]
+			if _, err := manager.Call(background, name, "trap", nil); !errors.Is(err, goatflowplugin.ErrPluginTrap) {
+				t.Error(err)
+			}
+			if _, err := manager.Call(background, name, "host:org_id", []byte(`{}`)); err != nil {
+				t.Error(err)
+			}
+			if nilDereference() == nil {
+				t.Error("no panic")
+			}
+		}()
+		if i%20 == 19 {
+			all.Wait()
+		}
+	}
+	all.Wait()
+}

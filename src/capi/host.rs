@@ -14,7 +14,6 @@ use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{HostCall, Provider, Reply};
 use crate::plugin::CallContext;
-use crate::plugin::call::in_callback;
 use crate::policy::{Access, PermissionType};
 use crate::sandbox::CustomFunction;
 
@@ -108,8 +107,7 @@ impl Provider for HostCallback {
     fn serve(&self, call: &HostCall<'_>) -> Result<Reply> {
         let reply = Arc::new(PendingReply { waiter: std::thread::current(), answer: Mutex::new(Answer::Awaited) });
         let handle = ReplyHandle(REPLIES.insert(Arc::clone(&reply))?);
-        let around = call.context.nested(call.plugin, call.context.deadline);
-        let status = in_callback(around, || self.ask(call, &handle));
+        let status = self.ask(call, &handle);
         let answer = match status {
             0 => reply.close().unwrap_or_else(|| Ok(b"null".to_vec())),
             GOATFLOW_PLUGIN_REPLY_PENDING => wait(call.context, &reply)?,
@@ -257,7 +255,7 @@ pub unsafe extern "C" fn goatflow_plugin_manager_declare(
         let provider = Box::new(HostCallback { function, user_data });
         manager.declare(CustomFunction {
             name: declaration.name,
-            permission: PermissionType::Custom(declaration.permission.into()),
+            permission: PermissionType::from_name(&declaration.permission),
             access: if declaration.access == AccessName::Read { Access::Read } else { Access::Write },
             target: declaration.target,
             provider,
@@ -343,13 +341,6 @@ enum AccessName {
 fn parse_declaration(text: &str) -> Result<Declaration> {
     let declaration: Declaration = serde_json::from_str(text)
         .map_err(|error| Error::new(ErrorCode::ArgumentJson, "the declaration is refused").with_source(error))?;
-    let built_in = !matches!(PermissionType::from_name(&declaration.permission), PermissionType::Custom(_));
-    if built_in || declaration.permission.is_empty() {
-        return Err(Error::new(
-            ErrorCode::ArgumentInvalid,
-            format!("`{}` can't be the permission of a declared function (choose a name of its own)", declaration.permission),
-        ));
-    }
     if declaration.target.as_deref().is_some_and(|target| !target.starts_with('/')) {
         return Err(Error::new(ErrorCode::ArgumentInvalid, "`target` is a JSON pointer such as \"/name\""));
     }

@@ -95,20 +95,17 @@ impl LogRecord {
 
 /// Cuts a message to its bound and escapes what could forge lines or hide text from a reader.
 fn harmless(message: &str) -> String {
-    let mut end = message.len().min(MAX_MESSAGE_BYTES);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut out = String::with_capacity(end);
-    for character in message[..end].chars() {
+    let mut out = String::with_capacity(message.len().min(MAX_MESSAGE_BYTES));
+    for character in message.chars() {
+        if out.len() >= MAX_MESSAGE_BYTES {
+            out.push_str("… (cut)");
+            break;
+        }
         if is_unprintable(character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);
         }
-    }
-    if end < message.len() {
-        out.push_str("… (cut)");
     }
     out
 }

@@ -7,7 +7,7 @@ pub mod log;
 pub mod provider;
 pub mod request;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plugin::{CallContext, ResultSink};
 pub use event::{Event, EventSink};
 pub use functions::{Function, Service};
@@ -19,6 +19,9 @@ pub use request::{Request, SqlValue};
 pub trait HostApi: Send + Sync {
     /// Serves one host call. `arguments` and the answer are JSON (CONTRACT 2.2 of the reference).
     fn call(&self, context: &CallContext, function: &str, arguments: &[u8]) -> Result<Reply>;
+
+    /// Takes note of a host call that failed before it could be made.
+    fn failed(&self, context: &CallContext, function: &str, error: &Error);
 
     /// Takes a line for the plugin's log.
     fn log(&self, context: Option<&CallContext>, level: LogLevel, message: &str);

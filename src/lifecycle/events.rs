@@ -10,8 +10,9 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::{Event, EventSink};
 
-/// Events that wait for slow subscribers; further ones are dropped and counted.
+/// Events that wait for slow subscribers, and their bytes; further ones are dropped and counted.
 const MAX_WAITING: usize = 10_000;
+const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// Takes an event.
 pub type Subscriber = Box<dyn Fn(&str) + Send + Sync>;
@@ -26,10 +27,18 @@ pub struct EventHub {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
     dropped: u64,
     /// A worker is handing events out.
     busy: bool,
+}
+
+/// An event on its way.
+struct Waiting {
+    kind: &'static str,
+    plugin: Arc<str>,
+    text: String,
 }
 
 /// One subscriber; it gets no new events once this is dropped.
@@ -74,15 +83,15 @@ impl EventHub {
                 let mut queue = self.queue();
                 let next = queue.waiting.pop_front();
                 queue.busy = next.is_some();
+                queue.bytes -= next.as_ref().map_or(0, |event| event.text.len());
                 next
             };
             let Some(event) = next else { return };
-            let mut text = None;
             for subscription in self.subscriptions.load_full().iter().filter_map(Weak::upgrade) {
                 if subscription.wants(&event) {
-                    let text = text.get_or_insert_with(|| event.to_json().to_string());
+                    let hand_over = || (subscription.subscriber)(&event.text);
                     // A subscriber that panics must not take the others' events along.
-                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (subscription.subscriber)(text)));
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(hand_over));
                 }
             }
         }
@@ -94,7 +103,7 @@ impl Subscription {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind))
     }
 
-    fn wants(&self, event: &Event) -> bool {
+    fn wants(&self, event: &Waiting) -> bool {
         self.wants_kind(event.kind) && self.plugin.as_deref().is_none_or(|plugin| *plugin == *event.plugin)
     }
 }
@@ -108,12 +117,14 @@ impl EventSink for HubSink {
     }
 
     fn emit(&self, event: Event) {
+        let text = event.to_json().to_string();
         let mut queue = self.0.queue();
-        if queue.waiting.len() >= MAX_WAITING {
+        if queue.waiting.len() >= MAX_WAITING || queue.bytes + text.len() > MAX_WAITING_BYTES {
             queue.dropped += 1;
             return;
         }
-        queue.waiting.push_back(event);
+        queue.bytes += text.len();
+        queue.waiting.push_back(Waiting { kind: event.kind, plugin: event.plugin, text });
         if std::mem::replace(&mut queue.busy, true) {
             return;
         }

@@ -55,6 +55,7 @@ impl Operation {
     fn finish_unbegun(&self) {
         let Err(reason) = self.context.check_alive() else { return };
         let Some(pending) = self.take() else { return };
+        pending.slot.lane.forget(self);
         let reason = reason.with_plugin(&pending.slot.name);
         let finish: Job = Box::new(move || (pending.done)(Err(reason)));
         let finish = Arc::new(Mutex::new(Some(finish)));
@@ -159,6 +160,11 @@ impl Lane {
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(finish));
             }
         }
+    }
+
+    /// Lets go of a call that ended before its turn.
+    fn forget(&self, operation: &Operation) {
+        self.lock().waiting.retain(|waiting| !std::ptr::eq(&raw const **waiting, operation));
     }
 
     fn next(&self) -> Option<Arc<Operation>> {

@@ -46,27 +46,35 @@ impl Registry {
         self.slots().into_iter().filter(|slot| slot.serving().is_some()).collect()
     }
 
-    /// The slot of this name, made by `make` when there is none. Two names that differ only in `-` and `_` can't both
-    /// exist: hosts derive identifiers from names that way.
-    pub fn slot_or_else(&self, name: &str, make: impl FnOnce() -> Result<Slot>) -> Result<Arc<Slot>> {
-        if let Some(slot) = self.slot(name) {
-            return Ok(slot);
-        }
-        let _turn = self.turn();
-        let mut slots = BTreeMap::clone(&self.slots.load());
-        if let Some(slot) = slots.get(name) {
-            return Ok(Arc::clone(slot));
-        }
-        if let Some(twin) = slots.keys().find(|known| folded(known) == folded(name)) {
-            return Err(Error::new(
+    /// Fails when a name exists that differs only in `-` and `_`: hosts derive identifiers from names that way.
+    pub fn check_distinct(&self, name: &str) -> Result<()> {
+        let slots = self.slots.load();
+        match slots.keys().find(|known| ***known != *name && folded(known) == folded(name)) {
+            None => Ok(()),
+            Some(twin) => Err(Error::new(
                 ErrorCode::PackageNameInvalid,
                 format!("plugin name `{name}` is too close to `{twin}`, which exists"),
-            ));
+            )),
         }
-        let slot = Arc::new(make()?);
-        slots.insert(Arc::clone(&slot.name), Arc::clone(&slot));
+    }
+
+    /// Adds a slot, unless it is there already. Fails when another one has its name, or nearly.
+    pub fn add(&self, slot: &Arc<Slot>) -> Result<()> {
+        let _turn = self.turn();
+        let mut slots = BTreeMap::clone(&self.slots.load());
+        match slots.get(&slot.name) {
+            Some(known) if Arc::ptr_eq(known, slot) => return Ok(()),
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorCode::LifecycleAlreadyLoaded,
+                    format!("plugin \"{}\" was loaded by somebody else at the same time", slot.name),
+                ));
+            }
+            None => self.check_distinct(&slot.name)?,
+        }
+        slots.insert(Arc::clone(&slot.name), Arc::clone(slot));
         self.slots.store(Arc::new(slots));
-        Ok(slot)
+        Ok(())
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {

@@ -125,11 +125,24 @@ impl Slot {
         result: &mut ResultSink<'_>,
     ) -> Result<()> {
         let counted = self.count_in(context)?;
-        self.sandbox.policy.snapshot().policy.check_not_blocked().map_err(|error| error.with_plugin(&self.name))?;
+        self.check_policy(&counted.0).map_err(|error| error.with_plugin(&self.name))?;
         let started = clock::now();
         let outcome = counted.0.plugin.call(context, function, arguments, result);
         self.traffic.count(clock::now().saturating_sub(started), outcome.is_err());
         outcome.map_err(|error| error.with_plugin(&self.name))
+    }
+
+    fn check_policy(&self, generation: &Generation) -> Result<()> {
+        let in_force = self.sandbox.policy.snapshot();
+        in_force.policy.check_not_blocked()?;
+        let limit = in_force.policy.limits().concurrent_calls as usize;
+        if limit == 0 || generation.in_flight() <= limit {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::LifecycleOverloaded,
+            format!("{limit} calls of plugin \"{}\" are under way already (call again later)", self.name),
+        ))
     }
 
     /// Counts a call into the serving generation. Counting comes before the second look at the pointer: whoever swaps

@@ -14,7 +14,7 @@ use crate::lifecycle::{Generation, Slot};
 use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration};
 use crate::policy::{Policy, ResourceRequest, request};
 use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
-use crate::sandbox::{LivePolicy, Sandbox};
+use crate::sandbox::{LivePolicy, RateLimits, Sandbox, Services};
 
 /// What is known about a plugin that asks to serve.
 struct Candidate {
@@ -43,7 +43,7 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
     let starting = context(limits.init_timeout_ms);
     let host: Arc<dyn HostApi> = match &announced {
         Some(known) => Arc::clone(&known.slot.sandbox) as _,
-        None => Arc::new(Anteroom { manager: Arc::clone(&manager.services), origin: origin.as_str().into() }),
+        None => Arc::new(Anteroom::new(manager, &origin)),
     };
     let first = Seat { host, limits: manager.runtime_limits(&limits) };
     let mut admitted = announced;
@@ -70,22 +70,32 @@ impl Manager {
     fn candidate(&self, name: &str, resources: &Value) -> Result<Candidate> {
         let (request, warnings) = request::parse(resources);
         let (_, policy) = self.policy_for(name, &request);
-        let slot = self.registry.slot_or_else(name, || {
-            let name: Arc<str> = name.into();
-            let (revision, policy) = self.policy_for(&name, &request);
-            let live = LivePolicy::new(revision, policy);
-            let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
-            let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
-            Ok(Slot::new(name, Arc::new(sandbox), enabled))
-        })?;
+        let slot = match self.registry.slot(name) {
+            Some(slot) => slot,
+            None => {
+                self.registry.check_distinct(name)?;
+                self.new_slot(name, &request)?
+            }
+        };
         check_free(&slot)?;
         Ok(Candidate { slot, request, warnings, policy })
+    }
+
+    /// A slot that is not in the registry yet: a plugin that fails to load leaves nothing behind.
+    fn new_slot(&self, name: &str, request: &ResourceRequest) -> Result<Arc<Slot>> {
+        let name: Arc<str> = name.into();
+        let (revision, policy) = self.policy_for(&name, request);
+        let live = LivePolicy::new(revision, policy);
+        let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
+        let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
+        Ok(Arc::new(Slot::new(name, Arc::new(sandbox), enabled)))
     }
 
     fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, origin: String) -> Result<Arc<str>> {
         let Candidate { slot, request, warnings, .. } = candidate;
         let _turn = self.turn();
         self.check_running()?;
+        self.registry.add(&slot)?;
         check_free(&slot)?;
         // The policy may have been changed while the plugin was starting.
         let (revision, policy) = self.policy_for(&slot.name, &request);
@@ -137,8 +147,21 @@ fn context(timeout_ms: u64) -> CallContext {
 
 /// The host of a plugin that has not said its name yet: takes log lines under the name of the file, nothing else.
 struct Anteroom {
-    manager: Arc<crate::sandbox::Services>,
+    services: Arc<Services>,
     origin: Arc<str>,
+    rates: RateLimits,
+    log_lines_per_second: u32,
+}
+
+impl Anteroom {
+    fn new(manager: &Manager, origin: &str) -> Self {
+        Self {
+            services: Arc::clone(&manager.services),
+            origin: origin.into(),
+            rates: RateLimits::default(),
+            log_lines_per_second: manager.rules.limits.log_lines_per_second,
+        }
+    }
 }
 
 impl HostApi for Anteroom {
@@ -146,8 +169,12 @@ impl HostApi for Anteroom {
         Err(Error::new(ErrorCode::LifecycleNotReady, "the host API is not available before the plugin has registered"))
     }
 
+    fn failed(&self, _: &CallContext, _: &str, _: &Error) {}
+
     fn log(&self, _: Option<&CallContext>, level: LogLevel, message: &str) {
-        let record = LogRecord::new(&self.origin, level, message, serde_json::Map::new());
-        self.manager.logs.push(Arc::new(record));
+        if self.rates.take_log_line(self.log_lines_per_second, self.services.clock.monotonic()) {
+            let record = LogRecord::new(&self.origin, level, message, serde_json::Map::new());
+            self.services.logs.push(Arc::new(record));
+        }
     }
 }

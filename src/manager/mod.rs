@@ -387,6 +387,7 @@ impl Manager {
             instances: limits.instances.clamp(1, self.settings.max_instances),
             argument_bytes: bytes(limits.max_argument_bytes, self.settings.max_message_bytes),
             result_bytes: bytes(limits.max_result_bytes, self.settings.max_message_bytes),
+            host_calls: limits.host_calls_per_call,
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct RuntimeLimits {
     pub argument_bytes: usize,
     /// Longest result of a call and of a host call, in bytes.
     pub result_bytes: usize,
+    /// Host calls within one call; 0 = no limit.
+    pub host_calls: u32,
 }
 
 /// A running plugin. A caller can't tell which runtime answers.

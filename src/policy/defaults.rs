@@ -16,8 +16,8 @@ pub const INIT_TIMEOUT_MS: u64 = 10_000;
 pub const SHUTDOWN_TIMEOUT_MS: u64 = 5_000;
 /// Existing plugins keep state in their one instance and expect calls one after the other.
 pub const INSTANCES: u32 = 1;
-/// As many as a small pool of web workers has; more wait or are turned away.
-pub const CONCURRENT_CALLS: u32 = 64;
+/// Every caller that waits holds one of the host's threads: enough for a busy server, and an end for a stuck plugin.
+pub const CONCURRENT_CALLS: u32 = 512;
 /// The reference's number, which it never enforced.
 pub const CALLS_PER_SECOND: u32 = 100;
 /// The reference's default.

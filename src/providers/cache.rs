@@ -79,6 +79,9 @@ impl MemoryCache {
             Ok(ttl_s) if ttl_s > 0 => self.clock.monotonic().saturating_add(ttl_s.saturating_mul(1_000_000_000)),
             _ => Nanos::MAX,
         };
+        if self.used.load(Ordering::Relaxed) + weight > self.max_bytes {
+            self.sweep();
+        }
         let namespace = self.namespace(plugin);
         let mut entries = namespace.lock().unwrap_or_else(PoisonError::into_inner);
         self.change(&mut entries, |entries| {
@@ -95,6 +98,15 @@ impl MemoryCache {
         }
         self.change(&mut entries, |entries| entries.insert(key.to_owned(), Entry { value: value.to_vec(), expires }, weight));
         Ok(())
+    }
+
+    /// Drops what has expired, of all plugins.
+    fn sweep(&self) {
+        let now = self.clock.monotonic();
+        for namespace in self.namespaces.load().values() {
+            let mut entries = namespace.lock().unwrap_or_else(PoisonError::into_inner);
+            self.change(&mut entries, |entries| entries.sweep(|entry| entry.expires <= now));
+        }
     }
 
     /// Keeps the sum over all plugins in step with a change to one namespace.

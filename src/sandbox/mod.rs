@@ -154,6 +154,8 @@ impl Sandbox {
             return;
         }
         let mut fields = bounded_fields(fields);
+        // The host's word, never the plugin's.
+        fields.remove("request_id");
         if let Some(request_id) = context.and_then(|context| context.origin.request_id.as_deref()) {
             fields.insert("request_id".into(), request_id.into());
         }
@@ -221,6 +223,10 @@ impl HostApi for Sandbox {
             self.account_failure(context, function, &error);
             error
         })
+    }
+
+    fn failed(&self, context: &CallContext, function: &str, error: &Error) {
+        self.account_failure(context, function, error);
     }
 
     fn log(&self, context: Option<&CallContext>, level: LogLevel, message: &str) {

@@ -10,7 +10,8 @@ use super::sql::{FactsCache, SqlProfile};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::LogRing;
-use crate::host::{EventSink, Function, PluginCaller, Provider, Service};
+use crate::host::{EventSink, Function, HostCall, PluginCaller, Provider, Reply, Service};
+use crate::plugin::call::in_callback;
 use crate::policy::{Access, PermissionType};
 
 /// Who answers a service: the host's callback, else the built-in provider, else nobody.
@@ -35,6 +36,16 @@ pub struct Services {
     pub profile: SqlProfile,
     /// Time for rate limits.
     pub clock: Arc<dyn Clock>,
+}
+
+/// A provider of the host: calls that it makes of plugins are nested in the call it serves.
+struct Foreign(Box<dyn Provider>);
+
+impl Provider for Foreign {
+    fn serve(&self, call: &HostCall<'_>) -> Result<Reply> {
+        let around = call.context.nested(call.plugin, call.context.deadline);
+        in_callback(around, || self.0.serve(call))
+    }
 }
 
 /// A function that the host offers beyond the dispatch table.
@@ -81,7 +92,8 @@ impl Services {
     /// Lets `provider` answer a service from now on; `None` brings the built-in one back.
     pub fn provide(&self, service: Service, provider: Option<Box<dyn Provider>>) {
         if let Some(seat) = self.seat(service) {
-            seat.current.store(provider.map(Arc::new).or_else(|| seat.built_in.clone()));
+            let foreign = provider.map(|provider| Arc::new(Box::new(Foreign(provider)) as Box<dyn Provider>));
+            seat.current.store(foreign.or_else(|| seat.built_in.clone()));
         }
     }
 
@@ -111,6 +123,13 @@ impl Services {
                 format!("a host function can't be called `{}` (letters, digits and `_`, not a built-in name)", function.name),
             ));
         }
+        if !matches!(function.permission, PermissionType::Custom(_)) || function.permission.name().is_empty() {
+            return Err(Error::new(
+                ErrorCode::ArgumentInvalid,
+                format!("`{}` can't be the permission of a declared function (choose a name of its own)", function.permission),
+            ));
+        }
+        let function = CustomFunction { provider: Box::new(Foreign(function.provider)), ..function };
         let _one_at_a_time = self.declaring.lock().unwrap_or_else(PoisonError::into_inner);
         let mut functions = HashMap::clone(&self.custom.load());
         functions.insert(function.name.clone(), Arc::new(function));

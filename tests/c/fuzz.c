@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 enum { HANDLES = 64 };
-static const void *volatile handles[HANDLES];
+static const void *handles[HANDLES];
 static int stop, finalizers_due, finalizers_run;
 
 static unsigned roll(uint64_t *state) {
@@ -41,17 +41,29 @@ static text random_text(uint64_t *state) {
     return chosen;
 }
 
+static const void *handle_at(unsigned index);
 static const void *random_handle(uint64_t *state) {
     switch (roll(state) % 16) {
     case 0: return NULL;
     case 1: return (const void *)(uintptr_t)(roll(state) % 64);
     case 2: return (const void *)(((uintptr_t)roll(state) << 32) ^ roll(state));
-    case 3: return (const void *)((uintptr_t)handles[roll(state) % HANDLES] ^ ((uintptr_t)1 << roll(state) % 64));
-    default: return handles[roll(state) % HANDLES];
+    case 3: return (const void *)((uintptr_t)handle_at(roll(state)) ^ ((uintptr_t)1 << roll(state) % 64));
+    default: return handle_at(roll(state));
     }
 }
-static void keep(uint64_t *state, const void *handle) {
-    if (handle != NULL) handles[roll(state) % HANDLES] = handle; /* the one before leaks, or is freed by another roll */
+static const void *handle_at(unsigned index) { return __atomic_load_n(&handles[index % HANDLES], __ATOMIC_SEQ_CST); }
+
+/* Puts a handle where others find it; what was there goes, as whatever it may be. */
+static void keep(unsigned index, const void *handle) {
+    if (handle == NULL) return;
+    const void *before = __atomic_exchange_n(&handles[index % HANDLES], handle, __ATOMIC_SEQ_CST);
+    goatflow_plugin_subscription_free((const goatflow_plugin_subscription *)before);
+    goatflow_plugin_function_free((const goatflow_plugin_function *)before);
+    goatflow_plugin_operation_free((const goatflow_plugin_operation *)before);
+    goatflow_plugin_queue_free((const goatflow_plugin_queue *)before);
+    goatflow_plugin_cancellation_free((const goatflow_plugin_cancellation *)before);
+    goatflow_plugin_error_free((const goatflow_plugin_error *)before);
+    goatflow_plugin_manager_free((const goatflow_plugin_manager *)before);
 }
 
 static int32_t on_call(void *user_data, const goatflow_plugin_host_call *host_call, const goatflow_plugin_reply *reply) {
@@ -150,7 +162,7 @@ static void one(uint64_t *state) {
     if (which != 40 && status == 0 && check_error != NULL) CHECK_FAIL("function %u succeeded with an error", which);
     if (status != 0 && which != 40) CHECK(made == NULL);
     if (status != 0) CHECK(out.data == NULL);
-    keep(state, made);
+    keep(roll(state), made);
     goatflow_plugin_buffer_free(&out);
 }
 
@@ -170,7 +182,7 @@ int main(int argc, char **argv) {
     CASE_WITHIN((unsigned)seconds + 60, "random functions with random arguments");
     printf("   seed %u\n", seed);
     fflush(stdout);
-    for (int i = 0; i < 8; i++) handles[i] = manager_ready();
+    for (unsigned i = 0; i < 8; i++) keep(i, manager_ready());
     pthread_t thread[64];
     uint64_t states[64];
     for (int i = 0; i < threads; i++) {
@@ -179,11 +191,15 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i < seconds * 10; i++) {
         check_sleep_ms(100);
-        if (i % 5 == 4) handles[i % HANDLES] = manager_ready(); /* so that there is always something alive */
+        if (i % 5 == 4) keep((unsigned)i, manager_ready()); /* so that there is always something alive */
     }
     set(&stop, 1);
     for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
-    CHECK(get(&finalizers_run) <= get(&finalizers_due));
+    for (unsigned i = 0; i < HANDLES; i++) keep(i, (const void *)1);
+    CHECK_SOON(get(&finalizers_run) == get(&finalizers_due)); /* each, once */
+    check_sleep_ms(50);
+    CHECK_INT(get(&finalizers_run), get(&finalizers_due));
+    printf("   %d finalizers\n", get(&finalizers_run));
     check_error_clear();
     return check_done();
 }

@@ -21,7 +21,7 @@ SEPARATE="signals process" # start processes of their own, and are about signals
 
 build() {
     make -s -C "$here" all
-    make -s -C "$ROOT/examples-c" OUT="$OUT/examples"
+    make -s -C "$ROOT/examples-c" OUT="$OUT/examples" INCLUDE="$ROOT/include" DIST="$ROOT/target/dist"
 }
 
 run() {
@@ -41,8 +41,8 @@ examples() {
 import sqlite3, sys
 sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2], encoding="utf-8").read())
 PY
-    run "$@" "$OUT/examples/call" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ticket '{"id":1}'
-    run "$@" "$OUT/examples/queue" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ticket 20
+    run "$@" "$OUT/examples/call" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" recall '{"key":"k"}'
+    run "$@" "$OUT/examples/queue" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" recall 20
     run "$@" "$OUT/examples/callback" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" overview
     run "$@" "$OUT/examples/host" "$database" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ${EXAMPLE_GO-"$GOATFLOW_TEST_PLUGINS/ticket-stats-go"}
 }

@@ -431,6 +431,9 @@ SELECT count(*) FROM ticket, users
 SELECT id FROM ticket WHERE title = (SELECT pw FROM users LIMIT 1)::text
 SELECT id FROM ticket WHERE id = (TABLE users)
 SELECT pg_typeof((SELECT pw FROM users LIMIT 1))
+SELECT pw COLLATE FROM users LIMIT 1
+SELECT id FROM ticket WHERE id = 1 UNION SELECT id COLLATE FROM users
+SELECT pw COLLATE FROM ONLY users
 """
 
 
@@ -817,6 +820,9 @@ SELECT load_extension ('x')
 SELECT * FROM main.pragma_table_list
 SELECT * FROM main.pragma_table_info('users')
 SELECT name FROM sqlite_temp_schema
+INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id IN secret) DO NOTHING
+INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id) WHERE id IN secret DO NOTHING
+INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id) WHERE id NOT IN users DO NOTHING
 """
 
 ALL = {"postgres": postgres, "mysql": mysql, "sqlite": sqlite}

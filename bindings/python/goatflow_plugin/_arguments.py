@@ -21,6 +21,9 @@ Document = Union[Mapping[str, Any], str, bytes, None]
 """A JSON document: a mapping, its text, or `None` for an empty one."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def payload(value: Arguments) -> bytes:
     """The bytes of `Arguments`."""
     if type(value) is bytes:
@@ -34,7 +37,7 @@ def payload(value: Arguments) -> bytes:
 
 def to_json(value: Any) -> bytes:
     """Compact JSON; NaN and infinity are refused, because they are not JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _encode(value).encode()
 
 
 def document(value: Document) -> Tuple[Optional[bytes], int]:

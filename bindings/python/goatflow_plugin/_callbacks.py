@@ -61,11 +61,11 @@ class HostCall:
         "function",
         "arguments",
         "depth",
-        "chain",
         "request_id",
         "language",
         "remaining",
         "context",
+        "_chain",
         "_reply",
         "_deferred",
     )
@@ -78,8 +78,6 @@ class HostCall:
     """JSON object, exactly what the sandbox checked."""
     depth: int
     """0 = the plugin was called by the host, 1 = by a plugin that was called by the host, …"""
-    chain: List[str]
-    """Names of the plugins in this call, outermost first, `plugin` last."""
     request_id: str
     language: str
     remaining: float
@@ -93,13 +91,19 @@ class HostCall:
         self.function = _text(call.function, call.function_len)
         self.arguments = _bytes(call.arguments, call.arguments_len)
         self.depth = call.depth
-        self.chain = json.loads(_bytes(call.chain, call.chain_len) or b"[]")
+        self._chain = _bytes(call.chain, call.chain_len)
         self.request_id = _text(call.request_id, call.request_id_len)
         self.language = _text(call.language, call.language_len)
         self.remaining = call.remaining_ms / 1000
         self.context = contexts.get(call.host_context)
         self._reply = reply
         self._deferred = False
+
+    @property
+    def chain(self) -> List[str]:
+        """Names of the plugins in this call, outermost first, `plugin` last."""
+        names: List[str] = json.loads(self._chain or b"[]")
+        return names
 
     def json(self) -> Any:
         """The arguments, parsed."""

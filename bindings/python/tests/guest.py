@@ -4,6 +4,7 @@ Its functions, by name:
   ``!echo``     answers its arguments          ``!nothing``  answers nothing
   ``!loop``     never returns                  ``!trap``     executes `unreachable`
   ``!wild``     answers a pointer outside      ``!glog``     logs its arguments at level info
+  ``!deep``     calls itself for ever
   anything else is passed to the host as a host call of that name with the same arguments; what the host answers is the
   answer, and when the host refuses, the document of `gk.last_error`.
 """
@@ -87,12 +88,14 @@ def when(letter: str, code: bytes) -> bytes:
     return get(0) + b"\x2d\x00\x01" + i32(ord(letter)) + EQ + IF + code + END
 
 
+DEEP = 7  # index of the function that calls itself: after three imports and four exports
 COMMANDS = (
     when("e", PACK_ARGUMENTS + RETURN)
     + when("n", i64(0) + RETURN)
     + when("l", b"\x03\x40" + b"\x0c\x00" + END)
     + when("t", b"\x00")
     + when("w", i64(-(1 << 48) | 64) + RETURN)
+    + when("d", CALL + unsigned(DEEP) + i64(0) + RETURN)
     + when("g", i32(1) + get(2) + get(3) + LOG + i64(0) + RETURN)
 )
 
@@ -127,6 +130,7 @@ def module(plugin: str, **registration: Any) -> bytes:
         function_type([I32], [I32]),
         function_type([I32], []),
         function_type([I32] * 3, []),
+        function_type([], []),
     ]
     imports = [
         name("gk") + name("host_call") + b"\x00\x01",
@@ -137,13 +141,13 @@ def module(plugin: str, **registration: Any) -> bytes:
         name("memory") + b"\x02\x00",
         *(name(export) + b"\x00" + unsigned(3 + i) for i, export in enumerate(EXPORTS)),
     ]
-    bodies = [body(i64(REGISTRATION << 32 | len(text))), _relay(), _malloc(), body()]
+    bodies = [body(i64(REGISTRATION << 32 | len(text))), _relay(), _malloc(), body(), body(CALL + unsigned(DEEP))]
     data = b"\x00" + i32(REGISTRATION) + b"\x0b" + unsigned(len(text)) + text
     return (
         b"\0asm\x01\0\0\0"
         + section(1, vector(types))
         + section(2, vector(imports))
-        + section(3, vector(bytes([index]) for index in range(4)))
+        + section(3, vector(bytes([index]) for index in (0, 1, 2, 3, 5)))
         + section(5, vector([b"\x00" + unsigned(PAGES)]))
         + section(6, vector([bytes([I32, 1]) + i32(HEAP) + b"\x0b"]))
         + section(7, vector(exports))

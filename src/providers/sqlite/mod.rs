@@ -4,7 +4,8 @@ mod authorizer;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -15,7 +16,8 @@ use self::authorizer::Wall;
 use crate::error::{Error, ErrorCode, Result, bug};
 use crate::host::request::Statement;
 use crate::host::{HostCall, Provider, Reply, Request, SqlValue};
-use crate::plugin::CallContext;
+use crate::clock;
+use crate::plugin::{CallContext, Cancellation, Origin};
 
 /// How long a statement waits for another connection's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -44,7 +46,14 @@ pub struct SqliteOptions {
 pub struct SqliteDatabase {
     options: SqliteOptions,
     in_memory: bool,
-    idle: Mutex<Vec<Session>>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    idle: Vec<Session>,
+    /// Threads that wait for the one session of a database in memory.
+    waiting: Vec<Thread>,
 }
 
 /// A connection with its second wall.
@@ -58,7 +67,7 @@ impl SqliteDatabase {
     pub fn open(options: SqliteOptions) -> Result<Self> {
         let in_memory = options.path == Path::new(":memory:");
         let is_new = in_memory || !options.path.exists();
-        let database = Self { options, in_memory, idle: Mutex::new(Vec::new()) };
+        let database = Self { options, in_memory, sessions: Mutex::default() };
         let mut connection = database.connect()?;
         if let Some(script) = database.options.init_script.as_deref().filter(|_| is_new) {
             run_script(&mut connection, script)?;
@@ -69,7 +78,8 @@ impl SqliteDatabase {
 
     /// First column of the first row, as text: for the library's own look-ups, which no plugin writes.
     pub fn look_up(&self, sql: &str, parameter: &str) -> Result<Option<String>> {
-        let session = self.take()?;
+        let context = CallContext::from_host(clock::Nanos::MAX, Cancellation::default(), Origin::default());
+        let session = self.take(&context)?;
         let found = session.wall.open(|| {
             let mut statement = session.connection.prepare_cached(sql)?;
             let mut rows = statement.query([parameter])?;
@@ -109,26 +119,40 @@ impl SqliteDatabase {
     }
 
     /// A session for one statement. A database in memory has a single one, which is waited for.
-    fn take(&self) -> Result<Session> {
-        loop {
-            let session = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            match session {
-                Some(session) => return Ok(session),
-                None if self.in_memory => std::thread::yield_now(),
-                None => return Session::new(self.connect()?),
-            }
+    fn take(&self, context: &CallContext) -> Result<Session> {
+        if let Some(session) = self.lock().idle.pop() {
+            return Ok(session);
         }
+        if !self.in_memory {
+            return Session::new(self.connect()?);
+        }
+        context.block_until(|| {
+            let mut sessions = self.lock();
+            let session = sessions.idle.pop();
+            if session.is_none() {
+                sessions.waiting.push(std::thread::current());
+            }
+            session
+        })
     }
 
     fn put_back(&self, session: Session) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
-            idle.push(session);
+        let mut sessions = self.lock();
+        if sessions.idle.len() < MAX_IDLE {
+            sessions.idle.push(session);
+        }
+        // Everybody who waits looks again; who gets nothing waits again.
+        for thread in sessions.waiting.drain(..) {
+            thread.unpark();
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self, call: &HostCall<'_>, statement: &Statement, reads_only: bool) -> Result<Reply> {
-        let mut session = self.take()?;
+        let mut session = self.take(call.context)?;
         let answer = session.run(call.context, statement, reads_only);
         self.put_back(session);
         answer
@@ -144,6 +168,8 @@ impl Session {
     fn run(&mut self, context: &CallContext, statement: &Statement, reads_only: bool) -> Result<Reply> {
         let Some(facts) = &statement.facts else { return Err(bug!("an unchecked statement reached the database")) };
         self.wall.refresh(&self.connection).map_err(|error| database_error(&error))?;
+        let lock_wait = context.remaining().min(LOCK_WAIT);
+        self.connection.busy_timeout(lock_wait).map_err(|error| database_error(&error))?;
         self.watch(Some(context.clone())).map_err(|error| database_error(&error))?;
         let answer = self.wall.admit(facts, || self.execute(statement, reads_only));
         // An error here means the connection is gone; the next statement will say so.
@@ -172,7 +198,9 @@ impl Session {
             let mut rows = prepared.query(params_from_iter(&statement.values)).map_err(failed)?;
             return rows::to_json(&mut rows, failed);
         }
-        let affected = if prepared.column_count() == 0 {
+        let affected = if prepared.readonly() {
+            0
+        } else if prepared.column_count() == 0 {
             prepared.execute(params_from_iter(&statement.values)).map_err(failed)?
         } else {
             let mut rows = prepared.query(params_from_iter(&statement.values)).map_err(failed)?;

@@ -2,6 +2,7 @@
 //! handlers and a ticker thread, and compiled code can be shared by all managers.
 
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -99,7 +100,8 @@ impl WasmEngine {
         let (sender, receiver) = mpsc::sync_channel(1);
         let waiter = std::thread::current();
         compilers()?.spawn(move || {
-            let compiled = Module::new(&self.engine, &code).map_err(refused);
+            let compiled = catch_unwind(AssertUnwindSafe(|| Module::new(&self.engine, &code).map_err(refused)))
+                .unwrap_or_else(|_| Err(compiler_failed()));
             if let Ok(module) = &compiled {
                 self.keep(key, module.clone());
             }
@@ -107,7 +109,11 @@ impl WasmEngine {
             let _ = sender.send(compiled);
             waiter.unpark();
         });
-        context.block_until(|| receiver.try_recv().ok())?
+        context.block_until(|| match receiver.try_recv() {
+            Ok(compiled) => Some(compiled),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(compiler_failed())),
+        })?
     }
 
     fn known(&self, key: &[u8; 32]) -> Option<Module> {
@@ -170,6 +176,7 @@ fn compilers() -> Result<&'static rayon::ThreadPool> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(cores.clamp(1, 2))
             .stack_size(COMPILER_STACK_BYTES)
+            .panic_handler(|_| {})
             .start_handler(|_| crate::executor::settle_thread())
             .thread_name(|index| format!("goatflow-compile{index}"))
             .build()
@@ -178,6 +185,10 @@ fn compilers() -> Result<&'static rayon::ThreadPool> {
     pool.as_ref().map_err(|reason| {
         Error::new(ErrorCode::EnvironmentResources, format!("can't start the compiler threads: {reason}"))
     })
+}
+
+fn compiler_failed() -> Error {
+    Error::new(ErrorCode::PackageModuleInvalid, "the compiler failed on this module (please report it)")
 }
 
 fn refused(error: wasmtime::Error) -> Error {

@@ -34,9 +34,6 @@ fn host_call(mut guest: Guest<'_>, name: u32, name_len: u32, arguments: u32, arg
     let name = Packed { pointer: name, length: name_len };
     let arguments = Packed { pointer: arguments, length: arguments_len };
     guest.data_mut().last_error = None;
-    if guest.data().host_call_depth >= MAX_HOST_CALL_DEPTH {
-        return Ok(fail(&mut guest, &Error::new(ErrorCode::LifecycleReentrant, "gk_malloc calls the host in a circle")));
-    }
     let answer = serve(&mut guest, name, arguments);
     guest.data().context.check_alive().map_err(wasmtime::Error::new)?;
     match answer {
@@ -55,18 +52,49 @@ fn serve(guest: &mut Guest<'_>, name: Packed, arguments: Packed) -> Result<Reply
             "the host API is not available before the plugin has registered",
         ));
     }
+    state.host_calls = state.host_calls.saturating_add(1);
+    let readable = check_counts(state).and_then(|()| decode(data, state, name, arguments));
+    let (name, arguments) = readable.map_err(|error| accounted(state, UNREADABLE, error))?;
+    let reply = state.host.call(&state.context, name, arguments)?;
+    if reply.len() > state.bounds.result_bytes {
+        let too_large = Error::new(
+            ErrorCode::PluginResultTooLarge,
+            format!("the answer of {name} has {} bytes, the limit is {}", reply.len(), state.bounds.result_bytes),
+        );
+        return Err(accounted(state, name, too_large));
+    }
+    Ok(reply)
+}
+
+/// What stands for the name of a function that could not be read.
+const UNREADABLE: &str = "?";
+
+/// Failures that never reach the host API are made known to it: the log has every failed host call.
+fn accounted(state: &GuestState, function: &str, error: Error) -> Error {
+    state.host.failed(&state.context, function, &error);
+    error
+}
+
+fn check_counts(state: &GuestState) -> Result<()> {
+    if state.host_call_depth >= MAX_HOST_CALL_DEPTH {
+        return Err(Error::new(ErrorCode::LifecycleReentrant, "gk_malloc calls the host in a circle"));
+    }
+    let limit = state.bounds.host_calls;
+    if limit > 0 && state.host_calls > limit {
+        return Err(Error::new(
+            ErrorCode::PolicyQuotaExceeded,
+            format!("more than {limit} host calls in one call (`max_host_calls_per_call` in the plugin's policy)"),
+        ));
+    }
+    Ok(())
+}
+
+fn decode<'a>(data: &'a [u8], state: &GuestState, name: Packed, arguments: Packed) -> Result<(&'a str, &'a [u8])> {
     let name = read(data, name, MAX_FUNCTION_NAME, "the name of a host function")?;
     let name = std::str::from_utf8(name)
         .map_err(|_| Error::new(ErrorCode::PolicyFunctionUnknown, "the name of the host function is not UTF-8"))?;
     let arguments = read(data, arguments, state.bounds.argument_bytes, "the arguments of a host call")?;
-    let reply = state.host.call(&state.context, name, arguments)?;
-    if reply.len() > state.bounds.result_bytes {
-        return Err(Error::new(
-            ErrorCode::PluginResultTooLarge,
-            format!("the answer of {name} has {} bytes, the limit is {}", reply.len(), state.bounds.result_bytes),
-        ));
-    }
-    Ok(reply)
+    Ok((name, arguments))
 }
 
 /// Hands bytes to the guest, which owns them from then on.
@@ -78,7 +106,10 @@ fn place(guest: &mut Guest<'_>, bytes: &[u8]) -> GuestResult<i64> {
     match placed {
         Ok(packed) => Ok(packed.to_guest()),
         Err(error) => match error.downcast::<Error>() {
-            Ok(error) if error.code() == ErrorCode::PluginAllocation => Ok(fail(guest, &error)),
+            Ok(error) if error.code() == ErrorCode::PluginAllocation => {
+                let error = accounted(guest.data(), UNREADABLE, error);
+                Ok(fail(guest, &error))
+            }
             Ok(error) => Err(wasmtime::Error::new(error)),
             Err(error) => Err(error),
         },
@@ -98,9 +129,9 @@ fn fail(guest: &mut Guest<'_>, error: &Error) -> i64 {
 fn log(mut guest: Guest<'_>, level: i32, message: u32, message_len: u32) {
     let Ok(memory) = exported_memory(&mut guest) else { return };
     let (data, state) = memory.memory.data_and_store_mut(&mut guest);
-    let length = message_len.min(u32::try_from(MAX_LOG_MESSAGE).unwrap_or(u32::MAX));
-    let Ok(range) = (Packed { pointer: message, length }).range(data.len()) else { return };
-    let text = String::from_utf8_lossy(data.get(range).unwrap_or_default());
+    let Ok(range) = (Packed { pointer: message, length: message_len }).range(data.len()) else { return };
+    let message = data.get(range).unwrap_or_default();
+    let text = String::from_utf8_lossy(message.get(..MAX_LOG_MESSAGE).unwrap_or(message));
     let context = state.serving.then_some(&state.context);
     state.host.log(context, LogLevel::from_number(level), &text);
 }

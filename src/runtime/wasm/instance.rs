@@ -1,6 +1,7 @@
 //! One instance of a module: a store of its own, used by one call at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use wasmtime::{AsContextMut, Instance as WasmInstance, InstancePre, Store, TypedFunc, UpdateDeadline};
@@ -9,7 +10,7 @@ use super::engine::WasmEngine;
 use super::limits::Limiter;
 use super::memory::{GuestMemory, Packed};
 use super::outcome::{GuestExit, classify};
-use super::wasi::Output;
+use super::wasi::{Output, flush_output};
 use crate::error::{Error, ErrorCode, Result, bug};
 use crate::host::HostApi;
 use crate::plugin::{CallContext, Registration, ResultSink, RuntimeLimits};
@@ -28,6 +29,8 @@ pub(super) struct GuestState {
     pub(super) serving: bool,
     /// Memory and allocator of the guest, once it is instantiated.
     pub(super) memory: Option<GuestMemory>,
+    /// Host calls of the call that is being served.
+    pub(super) host_calls: u32,
     /// Host calls that are under way inside each other (through `gk_malloc`).
     pub(super) host_call_depth: u32,
     /// JSON of the error of the last host call.
@@ -42,6 +45,8 @@ pub(super) struct Template {
     pub(super) pre: InstancePre<GuestState>,
     pub(super) host: Arc<dyn HostApi>,
     limits: ArcSwap<RuntimeLimits>,
+    /// Bytes of linear memory that all instances hold.
+    pub(super) memory_bytes: Arc<AtomicU64>,
 }
 
 impl Template {
@@ -51,7 +56,7 @@ impl Template {
         host: Arc<dyn HostApi>,
         limits: RuntimeLimits,
     ) -> Self {
-        Self { engine, pre, host, limits: ArcSwap::from_pointee(limits) }
+        Self { engine, pre, host, limits: ArcSwap::from_pointee(limits), memory_bytes: Arc::default() }
     }
 
     pub(super) fn limits(&self) -> RuntimeLimits {
@@ -69,6 +74,15 @@ pub(super) struct Instance {
     memory: GuestMemory,
     call: TypedFunc<(u32, u32, u32, u32), i64>,
     free: Option<TypedFunc<u32, ()>>,
+    /// Bytes that all instances of the plugin hold, and how many of them this one counts for.
+    gauge: Arc<AtomicU64>,
+    counted_bytes: u64,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.gauge.fetch_sub(self.counted_bytes, Ordering::Relaxed);
+    }
 }
 
 impl Instance {
@@ -84,11 +98,15 @@ impl Instance {
         store.data_mut().serving = true;
         let call = typed(&mut store, &instance, "gk_call")?;
         let free = instance.get_typed_func(&mut store, "gk_free").ok();
-        Ok((Self { store, memory, call, free }, registration))
+        flush_output(store.data_mut());
+        let gauge = Arc::clone(&template.memory_bytes);
+        let mut instance = Self { store, memory, call, free, gauge, counted_bytes: 0 };
+        instance.account_memory();
+        Ok((instance, registration))
     }
 
     /// Serves one call (CONTRACT 1.5, 1.6): the order of allocations and frees is what plugins rely on. After an error
-    /// the instance must not be used again.
+    /// the instance must not be used again; the inner result is the sink's, which the guest has no part in.
     pub(super) fn call(
         &mut self,
         template: &Template,
@@ -96,21 +114,32 @@ impl Instance {
         function: &str,
         arguments: &[u8],
         result: &mut ResultSink<'_>,
-    ) -> Result<()> {
+    ) -> Result<Result<()>> {
         let _running = template.engine.run();
         self.arm(template, context);
-        self.exchange(function, arguments, result)
-            .map_err(|error| classify(error, self.store.data(), "gk_call"))
+        let outcome = self
+            .exchange(function, arguments, result)
+            .map_err(|error| classify(error, self.store.data(), "gk_call"));
+        flush_output(self.store.data_mut());
+        self.account_memory();
+        outcome
     }
 
-    /// Bytes of linear memory.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.store.data().limiter.memory_bytes()
+    /// Keeps the plugin's sum of memory in step with this instance.
+    fn account_memory(&mut self) {
+        let bytes = self.store.data().limiter.memory_bytes() as u64;
+        if bytes != self.counted_bytes {
+            self.gauge.fetch_add(bytes.wrapping_sub(self.counted_bytes), Ordering::Relaxed);
+            self.counted_bytes = bytes;
+        }
     }
 
     /// Puts another host in force: what a first instance needs once its name is known.
     pub(super) fn reseat(&mut self, template: &Template) {
         self.store.data_mut().host = Arc::clone(&template.host);
+        self.gauge.fetch_sub(std::mem::take(&mut self.counted_bytes), Ordering::Relaxed);
+        self.gauge = Arc::clone(&template.memory_bytes);
+        self.account_memory();
     }
 
     fn arm(&mut self, template: &Template, context: &CallContext) {
@@ -122,6 +151,7 @@ impl Instance {
         state.context = context.clone();
         state.last_error = None;
         state.host_call_depth = 0;
+        state.host_calls = 0;
         state.limiter.forget_refusal();
     }
 
@@ -130,24 +160,26 @@ impl Instance {
         function: &str,
         arguments: &[u8],
         result: &mut ResultSink<'_>,
-    ) -> std::result::Result<(), wasmtime::Error> {
+    ) -> std::result::Result<Result<()>, wasmtime::Error> {
         let name = self.memory.place(&mut self.store, function.as_bytes())?;
         let nothing = Packed { pointer: 0, length: 0 };
         let passed =
             if arguments.is_empty() { nothing } else { self.memory.place(&mut self.store, arguments)? };
         let parameters = (name.pointer, name.length, passed.pointer, passed.length);
         let answer = Packed::from_guest(self.call.call(&mut self.store, parameters)?);
+        let mut handed_out = Ok(());
         if !answer.is_nothing() {
-            self.copy_out(answer, result).map_err(wasmtime::Error::new)?;
+            handed_out = result(self.answer(answer).map_err(wasmtime::Error::new)?);
             self.free(answer)?;
         }
         if !passed.is_nothing() {
             self.free(passed)?;
         }
-        self.free(name)
+        self.free(name)?;
+        Ok(handed_out)
     }
 
-    fn copy_out(&mut self, answer: Packed, result: &mut ResultSink<'_>) -> Result<()> {
+    fn answer(&self, answer: Packed) -> Result<&[u8]> {
         let limit = self.store.data().bounds.result_bytes;
         if answer.length as usize > limit {
             return Err(Error::new(
@@ -157,7 +189,7 @@ impl Instance {
         }
         let data = self.memory.memory.data(&self.store);
         let range = answer.range(data.len())?;
-        result(data.get(range).ok_or_else(|| bug!("a checked range is outside the memory"))?)
+        data.get(range).ok_or_else(|| bug!("a checked range is outside the memory"))
     }
 
     fn free(&mut self, range: Packed) -> std::result::Result<(), wasmtime::Error> {
@@ -177,6 +209,7 @@ fn new_store(template: &Template, context: &CallContext) -> Store<GuestState> {
         context: context.clone(),
         serving: false,
         memory: None,
+        host_calls: 0,
         host_call_depth: 0,
         last_error: None,
         output: Output::default(),

@@ -10,14 +10,16 @@ const MAX_TABLE_ELEMENTS: usize = 200_000;
 pub(super) struct Limiter {
     memory_limit: usize,
     memory_bytes: usize,
+    memory_before: usize,
     table_elements: usize,
+    tables_before: usize,
     /// What was refused since `forget_refusal`: explains a later trap.
     refusal: Option<&'static str>,
 }
 
 impl Limiter {
     pub(super) fn new(memory_limit: usize) -> Self {
-        Self { memory_limit, memory_bytes: 0, table_elements: 0, refusal: None }
+        Self { memory_limit, memory_bytes: 0, memory_before: 0, table_elements: 0, tables_before: 0, refusal: None }
     }
 
     /// Puts another limit in force; memory that the guest already has stays.
@@ -42,24 +44,42 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        if total > self.memory_limit {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if desired > self.memory_limit {
             self.refusal = Some("memory");
             return Ok(false);
         }
-        self.memory_bytes = total;
+        // A store has one memory.
+        self.memory_before = current;
+        self.memory_bytes = desired;
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes = self.memory_before;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
             self.refusal = Some("table");
             return Ok(false);
         }
+        self.tables_before = self.table_elements;
         self.table_elements = total;
         Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements = self.tables_before;
+        Ok(())
     }
 
     fn instances(&self) -> usize {

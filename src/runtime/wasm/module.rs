@@ -49,7 +49,6 @@ struct Inner {
     pool: Pool,
     discarded: AtomicU64,
     relayed: AtomicU64,
-    memory_bytes: AtomicU64,
 }
 
 impl CompiledModule {
@@ -92,17 +91,9 @@ impl CompiledModule {
         let pool = Pool::new(registration.name().into(), seat.limits.instances, Arc::clone(graph));
         let template = Arc::new(Template::new(self.engine, pre, seat.host, seat.limits));
         instance.reseat(&template);
-        let memory_bytes = AtomicU64::new(instance.memory_bytes() as u64);
         pool.adopt(instance);
-        let counter = AtomicU64::default;
-        Ok(WasmPlugin(Arc::new(Inner {
-            template,
-            registration,
-            pool,
-            discarded: counter(),
-            relayed: counter(),
-            memory_bytes,
-        })))
+        let (discarded, relayed) = (AtomicU64::default(), AtomicU64::default());
+        Ok(WasmPlugin(Arc::new(Inner { template, registration, pool, discarded, relayed })))
     }
 }
 
@@ -151,7 +142,7 @@ impl Plugin for WasmPlugin {
             instances: self.0.pool.live(),
             instances_discarded: self.0.discarded.load(Ordering::Relaxed),
             calls_relayed: self.0.relayed.load(Ordering::Relaxed),
-            memory_bytes: self.0.memory_bytes.load(Ordering::Relaxed),
+            memory_bytes: self.0.template.memory_bytes.load(Ordering::Relaxed),
         }
     }
 }
@@ -166,20 +157,16 @@ impl Inner {
         result: &mut ResultSink<'_>,
     ) -> Result<()> {
         let mut lease = self.pool.lease(context, || self.make_instance(context))?;
-        let instance = lease.instance()?;
-        let before = instance.memory_bytes();
-        let outcome = instance.call(&self.template, context, function, arguments, result);
-        if outcome.is_ok() {
-            let grown = instance.memory_bytes() - before;
-            if grown > 0 {
-                self.memory_bytes.fetch_add(grown as u64, Ordering::Relaxed);
+        match lease.instance()?.call(&self.template, context, function, arguments, result) {
+            Ok(handed_out) => {
+                lease.finish();
+                handed_out
             }
-            lease.finish();
-        } else {
-            self.discarded.fetch_add(1, Ordering::Relaxed);
-            self.memory_bytes.fetch_sub(before as u64, Ordering::Relaxed);
+            Err(error) => {
+                self.discarded.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
         }
-        outcome
     }
 
     fn make_instance(&self, context: &CallContext) -> Result<Instance> {
@@ -194,7 +181,6 @@ impl Inner {
                 ),
             ));
         }
-        self.memory_bytes.fetch_add(instance.memory_bytes() as u64, Ordering::Relaxed);
         Ok(instance)
     }
 }

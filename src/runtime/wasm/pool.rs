@@ -89,9 +89,16 @@ impl Pool {
         Ok(lease)
     }
 
-    /// Lets so many calls be served at the same time; instances that are too many go when they come back.
+    /// Lets so many calls be served at the same time; instances in use that are too many go when they come back.
     pub(super) fn set_capacity(&self, capacity: u32) {
-        self.capacity.store(capacity.max(1), Ordering::Relaxed);
+        let capacity = capacity.max(1);
+        self.capacity.store(capacity, Ordering::Relaxed);
+        let mut surplus = Vec::new();
+        let mut state = self.shared.lock();
+        state.trim(capacity, &mut surplus);
+        state.serve_waiters(capacity);
+        drop(state);
+        drop(surplus);
     }
 
     fn capacity(&self) -> u32 {
@@ -187,31 +194,21 @@ impl Pool {
     }
 
     fn take_back(&self, root: u64, instance: Option<Box<Instance>>) {
-        let mut discarded = None;
+        let capacity = self.capacity();
         let mut state = self.shared.lock();
         if let Some(position) = state.holders.iter().position(|holder| *holder == root) {
             state.holders.swap_remove(position);
         }
-        let grant = match instance {
-            Some(instance) if state.closed || state.live > self.capacity() => {
-                discarded = Some(instance);
-                state.live = state.live.saturating_sub(1);
-                None
-            }
-            Some(instance) => Some(Grant::Instance(instance)),
-            None => Some(Grant::Vacancy),
-        };
-        match (grant, state.waiters.pop_front()) {
-            (Some(grant), Some(waiter)) => {
-                state.holders.push(waiter.root);
-                waiter.give(grant);
-            }
-            (Some(Grant::Instance(instance)), None) => state.idle.push(instance),
-            (Some(_), None) => state.live = state.live.saturating_sub(1),
-            (None, _) => {}
+        let mut surplus = Vec::new();
+        match instance {
+            Some(instance) => state.idle.push(instance),
+            None => state.live = state.live.saturating_sub(1),
         }
+        state.trim(capacity, &mut surplus);
+        state.serve_waiters(capacity);
         drop(state);
-        drop(discarded);
+        // Dropping an instance frees its memory: not while the lock is held.
+        drop(surplus);
     }
 
     fn stopped(&self) -> Error {
@@ -236,6 +233,28 @@ impl Shared {
 }
 
 impl State {
+    /// Moves idle instances that are too many into `surplus`.
+    fn trim(&mut self, capacity: u32, surplus: &mut Vec<Box<Instance>>) {
+        while self.closed || self.live > capacity {
+            let Some(instance) = self.idle.pop() else { return };
+            self.live = self.live.saturating_sub(1);
+            surplus.push(instance);
+        }
+    }
+
+    /// Gives those who wait what there is, in their order.
+    fn serve_waiters(&mut self, capacity: u32) {
+        while let Some(waiter) = self.waiters.pop_front() {
+            match self.grant(waiter.root, capacity) {
+                Some(grant) => waiter.give(grant),
+                None => {
+                    self.waiters.push_front(waiter);
+                    return;
+                }
+            }
+        }
+    }
+
     fn grant(&mut self, root: u64, capacity: u32) -> Option<Grant> {
         let grant = match self.idle.pop() {
             Some(instance) => Grant::Instance(instance),

@@ -29,6 +29,9 @@ const STDERR: u32 = 2;
 /// Vectors of one read or write, and subscriptions of one poll.
 const MAX_VECTORS: u32 = 1024;
 
+/// Bytes that one `fd_write` takes.
+const MAX_WRITE: u32 = 64 * 1024;
+
 const MODULE: &str = "wasi_snapshot_preview1";
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> GuestResult<()> {
@@ -153,24 +156,41 @@ fn fd_write(mut guest: Guest<'_>, fd: u32, vectors: u32, count: u32, out: u32) -
     if count > MAX_VECTORS {
         return INVAL;
     }
-    let written = (0..count).try_fold(0_u32, |written, index| {
-        let vector = read::<8>(&mut guest, vectors.checked_add(index * 8)?)?;
+    let mut written = 0;
+    for index in 0..count {
+        let Some(vector) = vectors.checked_add(index * 8).and_then(|vector| read::<8>(&mut guest, vector)) else {
+            return FAULT;
+        };
         let [pointer, length] = halves(vector);
-        output(&mut guest, fd, Packed { pointer, length })?;
-        written.checked_add(length)
-    });
-    errno(written.and_then(|written| write(&mut guest, out, &written.to_le_bytes())))
+        // A short write is legal, and keeps one call of this function short.
+        let length = length.min(MAX_WRITE - written);
+        if output(&mut guest, fd, Packed { pointer, length }).is_none() {
+            return FAULT;
+        }
+        written += length;
+    }
+    errno(write(&mut guest, out, &written.to_le_bytes()))
 }
 
 fn output(guest: &mut Guest<'_>, fd: u32, text: Packed) -> Option<()> {
     let memory = exported_memory(guest)?;
     let (data, state) = memory.data_and_store_mut(&mut *guest);
     let bytes = data.get(text.range(data.len()).ok()?)?;
-    let level = if fd == STDERR { LogLevel::Warn } else { LogLevel::Info };
     let context = state.serving.then_some(&state.context);
     let host = &state.host;
-    state.output.push(fd == STDERR, bytes, |line| host.log(context, level, line));
+    state.output.push(fd == STDERR, bytes, |line| host.log(context, level_of(fd == STDERR), line));
     Some(())
+}
+
+fn level_of(is_error: bool) -> LogLevel {
+    if is_error { LogLevel::Warn } else { LogLevel::Info }
+}
+
+/// Hands what a guest wrote without an end of line to its log: at the end of a call nobody else would.
+pub(super) fn flush_output(state: &mut GuestState) {
+    let context = state.serving.then_some(&state.context);
+    let host = &state.host;
+    state.output.flush(|is_error, line| host.log(context, level_of(is_error), line));
 }
 
 /// Unfinished lines of the two output streams.
@@ -180,6 +200,16 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Hands unfinished lines to `take`, with whether they were written to stderr.
+    pub(super) fn flush(&mut self, take: impl Fn(bool, &str)) {
+        for (line, is_error) in self.lines.iter_mut().zip([false, true]) {
+            if !line.is_empty() {
+                take(is_error, &String::from_utf8_lossy(line));
+                line.clear();
+            }
+        }
+    }
+
     /// Hands finished lines to `take`; what is longer than a log message is cut into several.
     fn push(&mut self, is_error: bool, bytes: &[u8], take: impl Fn(&str)) {
         let line = &mut self.lines[usize::from(is_error)];
@@ -216,7 +246,8 @@ fn poll(mut guest: Guest<'_>, subscriptions: u32, events: u32, count: u32, out: 
     let now = clock::now();
     let mut ready = 0_u32;
     for subscription in all.iter().filter(|subscription| subscription.due <= now) {
-        if write(&mut guest, events + ready * 32, &subscription.event()).is_none() {
+        let place = ready.checked_mul(32).and_then(|offset| events.checked_add(offset));
+        if place.and_then(|place| write(&mut guest, place, &subscription.event())).is_none() {
             return Ok(FAULT);
         }
         ready += 1;

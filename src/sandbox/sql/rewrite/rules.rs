@@ -61,7 +61,9 @@ fn predicate_end(view: &View<'_>, from: usize) -> Option<usize> {
 }
 
 fn harmless_in_target(dialect: Dialect, view: &View<'_>, at: usize) -> bool {
-    let queries = ["select", "with", "values", "table", "from", "exists", "returning", "set", "on", "into", "cast"];
+    // `IN t` without parentheses reads the table `t` in SQLite.
+    let queries =
+        ["select", "with", "values", "table", "from", "exists", "returning", "set", "on", "into", "cast", "in", "join"];
     match view.get(at) {
         Some(Token::Word(word)) if view.get(at + 1) == Some(&Token::LParen) => {
             let keyword = word.quote_style.is_none()
