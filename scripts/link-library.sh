@@ -15,8 +15,12 @@ new="$target/dist/.libgoatflow_plugin.so.1.new"
 ${CC:-cc} -shared -o "$new" \
   -Wl,--whole-archive "$target/release/libgoatflow_plugin.a" -Wl,--no-whole-archive \
   -Wl,--version-script="$target/dist/exports.map" -Wl,-soname,libgoatflow_plugin.so.1 \
-  -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,nodelete -Wl,--no-undefined -Wl,--build-id -Wl,-s \
+  -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,nodelete -Wl,--no-undefined -Wl,--build-id \
   -static-libgcc -lpthread -lm -ldl -lc
+# Names of the functions inside, for debuggers and valgrind, beside the library.
+objcopy --only-keep-debug "$new" "$target/dist/libgoatflow_plugin.so.1.debug"
+strip "$new"
+(cd "$target/dist" && objcopy --add-gnu-debuglink=libgoatflow_plugin.so.1.debug "$(basename "$new")")
 mv "$new" "$target/dist/libgoatflow_plugin.so.1"
 ln -sf libgoatflow_plugin.so.1 "$target/dist/libgoatflow_plugin.so"
 cp "$target/release/goatflow-plugin" "$target/dist/goatflow-plugin"

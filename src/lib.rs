@@ -28,6 +28,7 @@ pub mod doctor;
 pub mod error;
 pub mod executor;
 pub mod host;
+mod json;
 pub mod lifecycle;
 pub mod manager;
 pub mod package;

@@ -138,9 +138,10 @@ impl<'call> Destination<'call> {
         out_len: *mut usize,
         out_overflow: *mut goatflow_plugin_buffer,
     ) -> Result<Self> {
+        let overflow = args.optional_out(out_overflow);
         Ok(Self {
             len: args.out(out_len, "out_len")?,
-            overflow: args.optional_out(out_overflow),
+            overflow,
             bytes: args.destination(destination, destination_len, "destination")?,
         })
     }

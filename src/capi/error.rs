@@ -154,6 +154,9 @@ pub extern "C" fn goatflow_plugin_error_plugin(error: *const goatflow_plugin_err
 /// Since: ABI 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn goatflow_plugin_error_detail(error: *const goatflow_plugin_error) -> *const c_char {
+    if error.addr() == FORKED {
+        return c"{}".as_ptr();
+    }
     read_text(error, |error| &error.detail)
 }
 

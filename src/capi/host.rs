@@ -13,6 +13,7 @@ use super::types::{goatflow_plugin_host_call, start};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{HostCall, Provider, Reply};
+use crate::json;
 use crate::plugin::CallContext;
 use crate::policy::{Access, PermissionType};
 use crate::sandbox::CustomFunction;
@@ -339,7 +340,7 @@ enum AccessName {
 }
 
 fn parse_declaration(text: &str) -> Result<Declaration> {
-    let declaration: Declaration = serde_json::from_str(text)
+    let declaration: Declaration = json::from_object(text.as_bytes())
         .map_err(|error| Error::new(ErrorCode::ArgumentJson, "the declaration is refused").with_source(error))?;
     if declaration.target.as_deref().is_some_and(|target| !target.starts_with('/')) {
         return Err(Error::new(ErrorCode::ArgumentInvalid, "`target` is a JSON pointer such as \"/name\""));

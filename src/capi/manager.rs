@@ -12,6 +12,7 @@ use super::handle::Table;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::LogLevel;
 use crate::host::log::LogFilter;
+use crate::json;
 use crate::manager::{Config, Manager};
 
 /// Runs plugins. Release with `goatflow_plugin_manager_free`.
@@ -412,7 +413,7 @@ fn check_load_options(text: &str) -> Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    serde_json::from_str::<Options>(text)
+    json::from_object::<Options>(text.as_bytes())
         .map(drop)
         .map_err(|error| Error::new(ErrorCode::ArgumentJson, "`options_json` is refused").with_source(error))
 }
@@ -428,7 +429,7 @@ fn parse_log_filter(text: &str) -> Result<LogFilter> {
     let refused = || Error::new(ErrorCode::ArgumentJson, "the log filter is refused");
     let filter: Filter = match text {
         "" => Filter::default(),
-        text => serde_json::from_str(text).map_err(|error| refused().with_source(error))?,
+        text => json::from_object(text.as_bytes()).map_err(|error| refused().with_source(error))?,
     };
     let level = match filter.level.as_deref() {
         None => None,

@@ -66,7 +66,7 @@ pub unsafe extern "C" fn goatflow_plugin_subscription_new(
     guard(out_error, move || {
         let out = args.out(out_subscription, "out_subscription")?;
         let manager = args.handle(&MANAGERS, manager, "manager")?;
-        let filter = args.bytes(filter_json, filter_json_len, "filter_json")?;
+        let filter = args.text(filter_json, filter_json_len, "filter_json")?.as_bytes();
         let callback = callback.ok_or_else(|| Error::new(ErrorCode::ArgumentNull, "`callback` is NULL"))?;
         let subscriber = Box::new(move |event: &str| {
             // SAFETY: the host gave this function for this pointer; the text lives until it returns.

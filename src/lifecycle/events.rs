@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::{Event, EventSink};
+use crate::json;
 
 /// Events that wait for slow subscribers, and their bytes; further ones are dropped and counted.
 const MAX_WAITING: usize = 10_000;
@@ -149,7 +150,7 @@ fn parse_filter(text: &[u8]) -> Result<Filter> {
         kinds: Option<HashSet<String>>,
         plugin: Option<String>,
     }
-    let document: Document = serde_json::from_slice(text).map_err(|error| {
+    let document: Document = json::from_object(text).map_err(|error| {
         Error::new(ErrorCode::ArgumentJson, "the event filter is not {\"kinds\": […], \"plugin\": \"…\"}").with_source(error)
     })?;
     let unknown = document.kinds.iter().flatten().find(|kind| !Event::KINDS.contains(&kind.as_str()));

@@ -30,7 +30,9 @@ impl Registry {
     pub fn loaded(&self, name: &str) -> Result<Arc<Slot>> {
         self.slot(name).filter(|slot| slot.serving().is_some()).ok_or_else(|| {
             let name = crate::plugin::name::shorten(name, 80);
-            Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found")).with_detail("target", name)
+            Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found"))
+                .with_plugin(&name.as_str().into())
+                .with_detail("target", name)
         })
     }
 

@@ -29,6 +29,8 @@ pub struct Slot {
     pub(super) lane: Arc<Lane>,
     serving: ArcSwapOption<Generation>,
     enabled: AtomicBool,
+    /// The manager was shut down.
+    retired: AtomicBool,
 }
 
 /// One loaded plugin.
@@ -91,6 +93,7 @@ impl Slot {
             lane: Arc::default(),
             serving: ArcSwapOption::empty(),
             enabled: AtomicBool::new(enabled),
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -103,6 +106,13 @@ impl Slot {
     /// Lets `generation` serve from now on; gives back the one that served before.
     pub fn swap(&self, generation: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
         self.serving.swap(generation)
+    }
+
+    /// Takes the slot out of service for good; gives back the generation that served.
+    #[must_use]
+    pub fn retire(&self) -> Option<Arc<Generation>> {
+        self.retired.store(true, Ordering::SeqCst);
+        self.swap(None)
     }
 
     /// True when calls are let in.
@@ -124,6 +134,7 @@ impl Slot {
         arguments: &[u8],
         result: &mut ResultSink<'_>,
     ) -> Result<()> {
+        context.check_alive().map_err(|error| error.with_plugin(&self.name))?;
         let counted = self.count_in(context)?;
         self.check_policy(&counted.0).map_err(|error| error.with_plugin(&self.name))?;
         let started = clock::now();
@@ -149,7 +160,10 @@ impl Slot {
     /// the pointer and then finds no call in flight knows that none will come.
     fn count_in(&self, context: &CallContext) -> Result<Counted> {
         loop {
-            let Some(generation) = self.serving() else { return Err(not_found(&self.name, context)) };
+            let Some(generation) = self.serving() else {
+                let retired = self.retired.load(Ordering::SeqCst);
+                return Err(if retired { shut_down() } else { not_found(&self.name, context) });
+            };
             generation.in_flight.fetch_add(1, Ordering::SeqCst);
             let counted = Counted(generation);
             if !self.is_enabled() {
@@ -163,10 +177,16 @@ impl Slot {
     }
 }
 
+/// Error of everything after the manager was shut down.
+pub(crate) fn shut_down() -> Error {
+    Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down")
+}
+
 /// Error of a call to a plugin that is not loaded (the reference's wording, CONTRACT 6.2).
 pub(crate) fn not_found(name: &str, context: &CallContext) -> Error {
     let name = crate::plugin::name::shorten(name, 80);
     Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found{}", required_by(context)))
+        .with_plugin(&name.as_str().into())
         .with_detail("target", name)
 }
 

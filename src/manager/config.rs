@@ -1,16 +1,18 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
+use crate::json::{self, unique_map, unique_maps};
 use crate::policy::{DefaultRules, document};
 use crate::providers::config::{ConfigValues, Lookup};
 use crate::providers::translations::Translations;
@@ -32,11 +34,14 @@ pub struct Config {
     /// What `config_get` answers.
     pub config: ConfigSection,
     /// Texts by language and key; they win over texts that plugins register.
-    pub translations: HashMap<String, HashMap<String, String>>,
+    #[serde(deserialize_with = "unique_maps")]
+    pub translations: BTreeMap<String, BTreeMap<String, String>>,
     /// Language of calls that name none, and of texts that another language lacks.
     pub default_language: String,
     /// Policy documents by plugin, as an administrator would set them.
-    pub policies: BTreeMap<String, Value>,
+    #[serde(deserialize_with = "unique_map")]
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub policies: BTreeMap<String, Box<RawValue>>,
     /// Tables that are never granted by default, besides the built-in list: names, or patterns with `*`.
     pub sensitive_tables: Vec<String>,
     /// Bounds that no policy can exceed.
@@ -96,7 +101,8 @@ pub struct CacheConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigSection {
     /// Values by key.
-    pub values: HashMap<String, String>,
+    #[serde(deserialize_with = "unique_map")]
+    pub values: BTreeMap<String, String>,
     /// Also looks into the tables `sysconfig_modified` and `sysconfig_default` of the embedded database.
     pub database: bool,
 }
@@ -165,7 +171,7 @@ impl Default for Config {
             database: DatabaseConfig::default(),
             cache: CacheConfig::default(),
             config: ConfigSection::default(),
-            translations: HashMap::new(),
+            translations: BTreeMap::new(),
             default_language: "en".into(),
             policies: BTreeMap::new(),
             sensitive_tables: Vec::new(),
@@ -213,8 +219,9 @@ impl Config {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let config: Self = serde_json::from_slice(text)
+        let config: Self = json::from_object(text)
             .map_err(|error| refused("the configuration is not as its schema says").with_source(error))?;
+        check_sections(text)?;
         config.checked()
     }
 
@@ -274,7 +281,7 @@ impl Config {
             .iter()
             .map(|(plugin, policy)| {
                 crate::plugin::name::check_name(plugin)?;
-                let text = policy.to_string().into_bytes();
+                let text = policy.get().as_bytes().to_vec();
                 let (document, _) = document::parse(&text).map_err(|problems| {
                     let error = document::problems_to_error(&problems);
                     refused(format!("the policy of `{plugin}`: {error}"))
@@ -367,6 +374,18 @@ mod embedded {
     }
 }
 
+/// Sections are objects, too: serde would take arrays with the fields in order.
+fn check_sections(text: &[u8]) -> Result<()> {
+    let document: Value = serde_json::from_slice(text)
+        .map_err(|error| refused("the configuration is not JSON").with_source(error))?;
+    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module"] {
+        if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
+            return Err(refused(format!("`{section}` in the configuration is not an object")));
+        }
+    }
+    Ok(())
+}
+
 fn refused(context: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorCode::ArgumentConfig, context)
 }
@@ -384,6 +403,10 @@ mod tests {
         for text in [
             "[]",
             "{",
+            r#"{"database":[null,null,null]}"#,
+            r#"{"policies":{"p":{"version":1},"p":{"version":1}}}"#,
+            r#"{"policies":{"p":{"version":1,"status":"blocked","status":"approved"}}}"#,
+            r#"{"config":{"values":{"a":"1","a":"2"}}}"#,
             r#"{"databse":{}}"#,
             r#"{"version":2}"#,
             r#"{"signals":"maybe"}"#,

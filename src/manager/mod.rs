@@ -18,6 +18,7 @@ use crate::host::log::{LogFilter, LogRing};
 use crate::host::{Event, Provider, Service};
 use crate::lifecycle::events::{HubSink, Subscriber};
 use crate::lifecycle::registry::deadline_of;
+use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
 use crate::plugin::call::around;
 use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink, RuntimeLimits};
@@ -281,13 +282,13 @@ impl Manager {
     /// whether its calls ended in time.
     pub fn shut_down(&self, patience: Duration) -> Result<Value> {
         self.check_running()?;
-        let slots = self.registry.all_loaded();
+        let slots = self.registry.slots();
         check_not_around(&slots.iter().collect::<Vec<_>>(), patience)?;
         let turn = self.turn();
         if self.shut_down.swap(true, Ordering::SeqCst) {
             return Err(shut_down());
         }
-        let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.swap(None)?))).collect();
+        let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.retire()?))).collect();
         drop(turn);
         let until = clock::now().saturating_add(clock::saturating_nanos(patience));
         let plugins: Vec<Value> = stopping
@@ -417,10 +418,6 @@ impl Provider for Arc<Translations> {
     fn serve(&self, call: &crate::host::HostCall<'_>) -> Result<crate::host::Reply> {
         (**self).serve(call)
     }
-}
-
-fn shut_down() -> Error {
-    Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down")
 }
 
 /// A callback that waits for the end of the very call it serves would wait for ever.

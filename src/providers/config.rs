@@ -1,6 +1,6 @@
 //! Configuration values: from the manager's configuration, then from the database's `sysconfig` tables.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -12,14 +12,14 @@ pub type Lookup = Box<dyn Fn(&str) -> Result<Option<String>> + Send + Sync>;
 
 /// Answers `config_get`.
 pub struct ConfigValues {
-    values: HashMap<String, String>,
+    values: BTreeMap<String, String>,
     database: Option<Lookup>,
 }
 
 impl ConfigValues {
     /// Values from a map, then from `database`.
     #[must_use]
-    pub fn new(values: HashMap<String, String>, database: Option<Lookup>) -> Self {
+    pub fn new(values: BTreeMap<String, String>, database: Option<Lookup>) -> Self {
         Self { values, database }
     }
 

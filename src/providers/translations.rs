@@ -1,6 +1,6 @@
 //! Translations from the configuration and from what plugins register.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use crate::error::{Result, bug};
 use crate::host::{HostCall, Provider, Reply, Request};
 use crate::plugin::Registration;
 
-type Texts = HashMap<String, HashMap<String, String>>;
+type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Texts by language and key. A key that is nowhere translates to itself (CONTRACT 2.2: `translate` never fails).
 pub struct Translations {

@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import threading
+import time
 from ctypes import string_at
 from itertools import count
 from typing import Any, Callable, Dict, List, Optional, Set, Union
@@ -168,6 +169,13 @@ def in_callback() -> bool:
 def live_registrations() -> int:
     """Functions whose finalizer has not run; for leak checks."""
     return len(_registrations)
+
+
+def wait_all_finalized(timeout: float) -> None:
+    """Waits until the library let go of all functions, or the time is up."""
+    deadline = time.monotonic() + timeout
+    for registration in list(_registrations.values()):
+        registration.wait_finalized(max(0.0, deadline - time.monotonic()))
 
 
 class _InCallback:

@@ -42,6 +42,7 @@ from ._callbacks import (
     finalizer_trampoline,
     host_trampoline,
     in_callback,
+    wait_all_finalized,
 )
 from ._landing import land, land_in
 from ._library import check, create, fetch, fetch_json, functions, perform
@@ -503,6 +504,7 @@ def _close_open_managers() -> None:
             manager.close()
         except PluginError as error:
             log.error("a manager could not be closed at exit", exc_info=error)
+    wait_all_finalized(DRAIN_SECONDS)  # also those of managers that were closed from inside a callback
 
 
 atexit.register(_close_open_managers)

@@ -141,7 +141,7 @@ class Cancelling(ManagerCase):
 
         async def main() -> None:
             with gp.Cancellation() as cancellation:
-                options = {"timeout": 1.0, "cancellation": cancellation}
+                options: Any = {"timeout": 1.0, "cancellation": cancellation}
                 one = asyncio.ensure_future(self.manager.call_async("relay", "!loop", **options))
                 other = asyncio.ensure_future(self.manager.call_async("other", "!loop", **options))
                 await asyncio.sleep(0.1)

@@ -189,6 +189,23 @@ class ReEntry(ManagerCase):
         self.assertEqual(self.manager.call_json("relay", "config_get", KEY, timeout=10), {"value": "x"})
         self.assertIsInstance(errors[0], (gp.LifecycleReentrant, gp.LifecycleDeadlock))
 
+    def test_waiting_for_ones_own_call_is_refused_at_once(self) -> None:
+        errors: List[gp.PluginError] = []
+
+        def provider(call: HostCall) -> Any:
+            for wait in (self.manager.unload, self.manager.disable):
+                try:
+                    wait("relay", timeout=20)
+                except gp.PluginError as error:
+                    errors.append(error)
+            return {"value": "x"}
+
+        self.manager.provide("config", provider)
+        begin = time.monotonic()
+        self.assertEqual(self.manager.call_json("relay", "config_get", KEY, timeout=25), {"value": "x"})
+        self.assertEqual([type(error) for error in errors], [gp.LifecycleInCallback] * 2)
+        self.assertLess(time.monotonic() - begin, 5)
+
     def test_replacing_itself_takes_effect_with_the_next_call(self) -> None:
         def second(call: HostCall) -> Any:
             return {"value": "second"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import select
+import threading
 import time
 import unittest
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import goatflow_plugin as gp
 from goatflow_plugin import _abi
@@ -105,6 +106,25 @@ class Failures(ManagerCase):
         with self.assertRaises(gp.PluginBadPointer):
             self.manager.call("relay", "!wild")
         self.assertEqual(self.manager.call("relay", "!echo", b"1"), b"1")
+
+    def test_endless_recursion_is_an_error_on_threads_of_any_size(self) -> None:
+        outcomes: List[BaseException] = []
+
+        def recurse() -> None:
+            with self.assertRaises(gp.PluginStackExhausted) as caught:
+                self.manager.call("relay", "!deep")
+            outcomes.append(caught.exception)
+
+        previous = threading.stack_size()
+        for kib in (128, 512, 8192):
+            threading.stack_size(kib * 1024)
+            try:
+                thread = self.in_thread(recurse)
+            finally:
+                threading.stack_size(previous)
+            thread.join(30)
+        recurse()
+        self.assertEqual(len(outcomes), 4)
 
     def test_an_empty_function_name_is_refused(self) -> None:
         with self.assertRaises(gp.ArgumentError):

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from typing import Callable, List
@@ -76,6 +77,30 @@ class Fork(ManagerCase):
         self.assertEqual(in_forked_child(child), IN_CHILD_OK)
         self.assertEqual(manager.call("relay", "!echo", b"1"), b"1")
         self.assertEqual(operation.wait(10), b"1")
+
+    def test_forking_while_threads_use_the_library_never_hangs_the_child(self) -> None:
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                try:
+                    self.manager.call("absent", "x")  # makes and frees error objects
+                except gp.PluginError:
+                    self.manager.call("relay", "!echo", b"1")
+
+        def child() -> None:
+            try:
+                self.manager.list()
+            except gp.EnvironmentForked:
+                return
+            raise AssertionError("the child was not refused")
+
+        for _ in range(3):
+            self.in_thread(work)
+        try:
+            self.assertEqual({in_forked_child(child) for _ in range(100)}, {IN_CHILD_OK})
+        finally:
+            stop.set()
 
     def test_a_forked_child_leaves_through_the_interpreter(self) -> None:
         code = """
@@ -181,6 +206,20 @@ for _ in range(200):
 print("leaving")
 """
         self.exits_cleanly(code, "leaving\n")
+
+    def test_exit_just_after_a_callback_closed_the_manager(self) -> None:
+        code = """
+import sys, threading, time, goatflow_plugin as gp
+def close(result, error):
+    manager.close()
+    closed.set()
+    time.sleep(0.2)
+manager, closed = gp.Manager(), threading.Event()
+manager.load(sys.argv[1])
+manager.start("relay", "!echo", b"1", completion=close)
+print(closed.wait(10))
+"""
+        self.exits_cleanly(code, "True\n")
 
     def test_exit_with_daemon_threads_inside_calls(self) -> None:
         code = """

@@ -286,6 +286,31 @@ fn function_names_keep_their_parenthesis_in_mysql() {
 }
 
 #[test]
+fn quoted_names_are_not_taken_for_built_in_ones() {
+    for sql in
+        ["SELECT \"LOWER\"('x')", "SELECT pg_catalog.\"Lower\"('x')", "SELECT 'x'::\"INET\"", "SELECT (x).\"KEY\""]
+    {
+        assert_eq!(refusal(Dialect::Postgres, sql), ErrorCode::PolicySqlFunctionDenied, "{sql}");
+    }
+    facts(Dialect::Postgres, "SELECT \"lower\"('x')");
+}
+
+/// Found by fuzzing: for sqlparser FROM was the name of the collation, for PostgreSQL COLLATE is the column's alias.
+#[test]
+fn from_is_never_a_name_that_hides_a_table() {
+    for sql in
+        ["SELECT pw COLLATE FROM users", "SELECT a.as FROM t", "SELECT 1 AS from FROM t WHERE x COLLATE FROM users"]
+    {
+        if let Ok(facts) = analyse(&profile(Dialect::Postgres), sql) {
+            assert_eq!(names(&facts.reads), ["t"], "{sql}");
+        }
+    }
+    assert_eq!(refusal(Dialect::Postgres, "SELECT pw COLLATE FROM users"), ErrorCode::PolicySqlNotUnderstood);
+    assert_eq!(names(&facts(Dialect::Postgres, "SELECT 1 AS from FROM t").reads), ["t"]);
+    assert_eq!(names(&facts(Dialect::Postgres, "SELECT a.as FROM t a").reads), ["t"]);
+}
+
+#[test]
 fn granted_functions_are_allowed_by_exact_name() {
     let mut profile = profile(Dialect::Postgres);
     profile.extra_functions = vec!["my_function".into(), "app.other".into()];

@@ -2,7 +2,7 @@
 //! cast to a user's type runs the user's code.
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, BinaryLength, CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo,
+    ArrayElemTypeDef, BinaryLength, CharacterLength, DataType, ExactNumberInfo, Ident, ObjectName, TimezoneInfo,
 };
 
 use super::facts::Dialect;
@@ -66,8 +66,16 @@ fn check_named(dialect: Dialect, name: &ObjectName, modifiers: &[String]) -> Res
     };
     let numbers = modifiers.iter().all(|modifier| modifier.bytes().all(|byte| byte.is_ascii_digit()));
     match known {
-        Some(ident) if numbers && contains(list, &names::fold(dialect, ident)) => Ok(()),
+        Some(ident) if numbers && list.contains(&folded(dialect, ident).as_str()) => Ok(()),
         _ => Err(function_denied(&name.to_string().chars().take(60).collect::<String>(), "type")),
+    }
+}
+
+/// Name of a type as the database compares it: quoted capitals count in PostgreSQL.
+fn folded(dialect: Dialect, ident: &Ident) -> String {
+    match dialect {
+        Dialect::Postgres => names::fold(dialect, ident),
+        Dialect::MySql | Dialect::Sqlite => ident.value.to_ascii_lowercase(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Change, Rule, View, added_span, keyword, rules, unquoted};
 
 pub(super) const RULES: &[Rule] = &[
     rules::trim_side,
+    rules::frame_exclusion,
     share_lock,
     lock_wait,
     modulo,

@@ -123,7 +123,7 @@ impl Walker<'_> {
         match access {
             AccessExpr::Dot(Expr::Identifier(field)) => {
                 let folded = names::fold(self.dialect(), field);
-                if !keywords::contains(COMPOSITE_FIELDS, &folded) {
+                if !COMPOSITE_FIELDS.contains(&folded.as_str()) {
                     return Err(function_denied(&folded, "field access"));
                 }
                 self.account(field.span);
@@ -250,7 +250,7 @@ impl Walker<'_> {
             let (table, column) = (names::fold(dialect, table), names::fold(dialect, column));
             let function = self.function_tables.iter().find(|function| function.name == table);
             let unknown = function.is_some_and(|function| {
-                !function.columns.contains(&column) && column != table && !keywords::contains(COMPOSITE_FIELDS, &column)
+                !function.columns.contains(&column) && column != table && !COMPOSITE_FIELDS.contains(&column.as_str())
             });
             if unknown && dialect == Dialect::Postgres {
                 return Err(function_denied(&column, "column of a table function"));

@@ -46,7 +46,13 @@ impl Walker<'_> {
         let dialect = self.dialect();
         let parts = names::parts(name)?;
         // In MySQL a quoted name means a stored function even where a built-in one of that name exists.
-        let quoted = dialect == Dialect::MySql && parts.iter().any(|part| part.quote_style.is_some());
+        // In PostgreSQL a quoted name with capitals is another function than the built-in one.
+        let quoted = parts.iter().any(|part| part.quote_style.is_some())
+            && match dialect {
+                Dialect::Postgres => parts.iter().any(|part| part.value.bytes().any(|byte| byte.is_ascii_uppercase())),
+                Dialect::MySql => true,
+                Dialect::Sqlite => false,
+            };
         let folded: Vec<String> = parts
             .iter()
             .map(|part| match dialect {
@@ -61,7 +67,7 @@ impl Walker<'_> {
         let built_in = match folded.as_slice() {
             [name] => !quoted && (functions::is_allowed(dialect, name) || is_constructor(dialect, name)),
             [schema, name] if dialect == Dialect::Postgres && schema == "pg_catalog" => {
-                functions::is_allowed(dialect, name)
+                !quoted && functions::is_allowed(dialect, name)
             }
             _ => false,
         };

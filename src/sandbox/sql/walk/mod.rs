@@ -106,7 +106,7 @@ impl Counts {
                 Keyword::JOIN | Keyword::STRAIGHT_JOIN if !is_name => counts.join += 1,
                 _ => {}
             }
-            is_name = keyword == Keyword::AS || token.token == ParserToken::Period;
+            is_name = (keyword == Keyword::AS && !is_name) || token.token == ParserToken::Period;
         }
         counts
     }
@@ -199,10 +199,9 @@ impl Walker<'_> {
 
     /// True if the word `AS` stands before the token behind `ident`.
     fn is_after_as(&self, ident: &Ident) -> bool {
-        index_of(ident.span)
-            .and_then(|index| index.checked_sub(1))
-            .and_then(|before| self.tokens.get(before))
-            .is_some_and(|token| token.is_word("as"))
+        let before = |steps: usize| index_of(ident.span).and_then(|index| self.tokens.get(index.checked_sub(steps)?));
+        // Behind a dot `as` is a name itself.
+        before(1).is_some_and(|token| token.is_word("as")) && before(2).is_none_or(|token| token.kind != Kind::Dot)
     }
 
     /// Accounts for all parts of a name. Behind a dot every word is a name.
