@@ -2,6 +2,7 @@ package goatflowplugin_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,33 +27,36 @@ func BenchmarkEcho64(b *testing.B) {
 	buffer := make([]byte, 0, 128)
 	cancellable, cancel := context.WithTimeout(background, time.Hour)
 	defer cancel()
-	for name, run := range map[string]func() error{
-		"Call": func() error { _, err := manager.Call(background, "probe", "echo", arguments); return err },
-		"CallWithContext": func() error {
+	for _, way := range []struct {
+		name string
+		run  func() error
+	}{
+		{"Call", func() error { _, err := manager.Call(background, "probe", "echo", arguments); return err }},
+		{"CallWithContext", func() error {
 			_, err := manager.Call(cancellable, "probe", "echo", arguments)
 			return err
-		},
-		"AppendCall": func() (err error) {
+		}},
+		{"AppendCall", func() (err error) {
 			buffer, err = manager.AppendCall(background, buffer[:0], "probe", "echo", arguments)
 			return err
-		},
-		"FunctionAppendCall": func() (err error) {
+		}},
+		{"FunctionAppendCall", func() (err error) {
 			buffer, err = function.AppendCall(background, buffer[:0], arguments)
 			return err
-		},
-		"CallAsync": func() error {
+		}},
+		{"CallAsync", func() error {
 			operation, err := manager.CallAsync(background, "probe", "echo", arguments)
 			if err != nil {
 				return err
 			}
 			_, err = operation.Wait()
 			return err
-		},
+		}},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(way.name, func(b *testing.B) {
 			var err error
 			for range b.N {
-				if err = run(); err != nil {
+				if err = way.run(); err != nil {
 					break
 				}
 			}
@@ -63,9 +67,9 @@ func BenchmarkEcho64(b *testing.B) {
 
 func BenchmarkEchoLarge(b *testing.B) {
 	manager := withProbes(b, "", "probe")
-	for name, size := range map[string]int{"4KiB": 4 << 10, "64KiB": 64 << 10} {
+	for _, size := range []int{4 << 10, 64 << 10} {
 		arguments := text(size)
-		b.Run(name, func(b *testing.B) {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			var err error
 			for range b.N {

@@ -105,7 +105,7 @@ func (e *Error) becauseOf(ctx context.Context) *Error {
 	return e
 }
 
-// contextError is the error of a call that is not made because its context is over.
+// contextError is the error of what is not done, or not waited for, because its context is over.
 func contextError(plugin string, cause error) *Error {
 	status := ErrPluginCancelled
 	if errors.Is(cause, context.DeadlineExceeded) {
@@ -114,7 +114,7 @@ func contextError(plugin string, cause error) *Error {
 	return &Error{
 		Status:    status,
 		Code:      status.Code(),
-		Message:   "the context was over before the call: " + cause.Error(),
+		Message:   "the context is over: " + cause.Error(),
 		Plugin:    plugin,
 		Detail:    json.RawMessage("{}"),
 		Retryable: status == ErrPluginDeadline,

@@ -1,6 +1,8 @@
 package goatflowplugin_test
 
 import (
+	"bytes"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +109,10 @@ func TestClosedSubscriptionsAreSilent(t *testing.T) {
 }
 
 func TestPanickingEventCallbacksHurtNobody(t *testing.T) {
+	var logged bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	defer slog.SetDefault(before)
 	manager := newManager(t, nil)
 	var all recorder
 	_, err := manager.Subscribe(nil, func(goatflowplugin.Event) { panic("in an event callback") })
@@ -117,7 +123,9 @@ func TestPanickingEventCallbacksHurtNobody(t *testing.T) {
 		_, err = manager.Load(probeFile(t, name), nil)
 		must(t, err)
 	}
+	// Subscribers are served in turn, so both panics lie behind when the second event is here.
 	eventually(t, "both events", func() bool { return len(all.kinds()) >= 2 })
+	equal(t, strings.Count(logged.String(), "in an event callback"), 2)
 }
 
 func TestEventCallbacksMayUseTheManager(t *testing.T) {

@@ -6,11 +6,11 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Manager runs plugins. Any number of goroutines may use it at once.
@@ -194,17 +194,12 @@ func (m *Manager) drain(ctx context.Context, plugin string, operation func(timeo
 		return err
 	case <-ctx.Done():
 	}
-	// The library's answer at the deadline says what is still busy.
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(drainGrace):
-		return contextError(plugin, ctx.Err())
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// The library was given the same deadline, and its error says what is still busy.
+		return <-done
 	}
+	return contextError(plugin, ctx.Err())
 }
-
-// drainGrace is how long the library may take to notice the deadline it was given.
-const drainGrace = 50 * time.Millisecond
 
 // List describes the loaded plugins.
 func (m *Manager) List() (json.RawMessage, error) {

@@ -204,11 +204,8 @@ func TestEverythingAtOnce(t *testing.T) {
 		}()
 	}
 	all.Wait()
-	before := goatflowplugin.LiveHandles()
 	must(t, manager.Close())
-	eventually(t, "all callbacks are finalized", func() bool {
-		return goatflowplugin.LiveHandles() == 0 || goatflowplugin.LiveHandles() < before-1
-	})
+	eventually(t, "all callbacks are finalized", func() bool { return goatflowplugin.LiveHandles() == 0 })
 }
 
 func TestQueuesOfCallsAreBounded(t *testing.T) {
@@ -252,7 +249,7 @@ func TestOperationsWaitingForTheirTurnEndAtTheirDeadline(t *testing.T) {
 	must(t, err)
 	_, err = second.Wait()
 	fails(t, err, goatflowplugin.ErrPluginDeadline)
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 	cancel()

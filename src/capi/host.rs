@@ -30,7 +30,8 @@ pub struct goatflow_plugin_reply {
 /// Serves a host call of a plugin.
 ///
 /// Returns 0 when `reply` was completed (or the answer is JSON null), `GOATFLOW_PLUGIN_REPLY_PENDING` when it is completed
-/// later, any other status when the call failed. Runs on the thread that called the plugin, or on a thread of the library;
+/// later, any other status when the call failed: the plugin sees a `…_POLICY_…` or `…_HOST_…` status as it is, others as
+/// `…_HOST_FAILED`, with the text that `goatflow_plugin_reply_set_error` set. Runs on the thread that called the plugin, or on a thread of the library;
 /// several calls may run at once. May call the library. Must not unwind.
 pub type goatflow_plugin_host_fn = Option<
     unsafe extern "C" fn(
@@ -112,7 +113,7 @@ impl Provider for HostCallback {
         let answer = match status {
             0 => reply.close().unwrap_or_else(|| Ok(b"null".to_vec())),
             GOATFLOW_PLUGIN_REPLY_PENDING => wait(call.context, &reply)?,
-            status => reply.close().and_then(Result::err).map_or_else(|| Err(failed(status)), Err),
+            status => Err(failed(status, reply.close().and_then(Result::err))),
         };
         drop(handle);
         answer.and_then(checked).map_err(|error| error.with_detail("service", call.service.name()))
@@ -157,11 +158,15 @@ fn wait(context: &CallContext, reply: &PendingReply) -> Result<Result<Vec<u8>>> 
     context.block_until(|| reply.take())
 }
 
-fn failed(status: i32) -> Error {
-    let code = ErrorCode::from_number(status);
-    let slug = code.map_or("unknown", ErrorCode::slug);
-    Error::new(ErrorCode::HostFailed, format!("the host's callback failed with status {status} ({slug})"))
-        .with_detail("status", status)
+/// A failure with the code that the callback returned, if it is one that a host can have, and the text that it set.
+fn failed(status: i32, text: Option<Error>) -> Error {
+    let hosts_own = |code: &ErrorCode| code.is_denial() || (700..800).contains(&code.number());
+    let code = ErrorCode::from_number(status).filter(hosts_own).unwrap_or(ErrorCode::HostFailed);
+    let message = match text {
+        Some(error) => error.context().to_owned(),
+        None => format!("the host's callback failed with status {status}"),
+    };
+    Error::new(code, message).with_detail("status", status)
 }
 
 /// Plugins rely on JSON: what the host answers must be some.
@@ -293,7 +298,8 @@ pub unsafe extern "C" fn goatflow_plugin_reply_set_result(
     })
 }
 
-/// Complete a reply with a failure; the plugin sees `host.failed` and the message.
+/// Complete a reply with a failure; the plugin sees the message, and `host.failed` unless the callback returns a status of
+/// its own.
 ///
 /// Parameters:
 /// - `reply`: the reply that the callback was given.

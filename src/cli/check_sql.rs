@@ -1,13 +1,13 @@
 //! `check sql`: dry run of the SQL gate. One JSON object per line in, one verdict per line out, in the same order.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
 use goatflow_plugin::error::{Error, ErrorCode, Result};
 use goatflow_plugin::sandbox::sql::{Call, Dialect, Facts, SqlProfile, Table, TableScope, analyse, check};
 use serde::{Deserialize, Serialize};
 
 /// Longest line that is parsed: a statement of the gate's limit, escaped, with generous lists.
-const MAX_LINE_BYTES: usize = 1024 * 1024;
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// One line of input.
 #[derive(Debug, Deserialize)]
@@ -59,8 +59,12 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
+        // One byte more than allowed tells a line that is too long; only that much of it is kept.
+        if input.by_ref().take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
+        }
+        if !line.ends_with(b"\n") {
+            skip_line(&mut input)?;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -68,6 +72,21 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
         serde_json::to_writer(&mut output, &judge(&line))?;
         output.write_all(b"\n")?;
         output.flush()?;
+    }
+}
+
+/// Skips what is left of the line.
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (used, is_end) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(used);
+        if is_end {
+            return Ok(());
+        }
     }
 }
 
@@ -90,7 +109,7 @@ fn judge(line: &[u8]) -> Verdict {
 }
 
 fn read(line: &[u8]) -> Result<(SqlProfile, Request)> {
-    if line.len() > MAX_LINE_BYTES {
+    if line.len() as u64 > MAX_LINE_BYTES {
         return Err(Error::new(ErrorCode::ArgumentJson, format!("line is longer than {MAX_LINE_BYTES} bytes")));
     }
     let mut request: Request = serde_json::from_slice(line)
@@ -167,6 +186,15 @@ mod tests {
                 }),
             ]
         );
+    }
+
+    #[test]
+    fn overlong_lines_are_refused_and_skipped() {
+        let long = format!("{{\"dialect\":\"sqlite\",\"sql\":\"SELECT '{}'\"}}\n", "x".repeat(3 << 20));
+        let answers = answer(&format!("{long}{{\"dialect\":\"sqlite\",\"sql\":\"SELECT 1\"}}\n"));
+        assert_eq!(answers.len(), 2);
+        assert_eq!(answers[0]["code"], "argument.json");
+        assert_eq!(answers[1]["accept"], true);
     }
 
     #[test]

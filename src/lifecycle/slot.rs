@@ -140,7 +140,13 @@ impl Slot {
         let started = clock::now();
         let outcome = counted.0.plugin.call(context, function, arguments, result);
         self.traffic.count(clock::now().saturating_sub(started), outcome.is_err());
-        outcome.map_err(|error| error.with_plugin(&self.name))
+        outcome.map_err(|error| self.explain(error).with_plugin(&self.name))
+    }
+
+    /// A call that waited for an instance when the manager was shut down.
+    fn explain(&self, error: Error) -> Error {
+        let was_stopped = error.code() == ErrorCode::LifecyclePluginNotFound;
+        if was_stopped && self.retired.load(Ordering::SeqCst) { shut_down() } else { error }
     }
 
     fn check_policy(&self, generation: &Generation) -> Result<()> {

@@ -244,6 +244,7 @@ impl Config {
         if self.config.database && self.database.sqlite.is_none() {
             return Err(refused("`config.database` needs `database.sqlite`"));
         }
+        self.policy_texts()?;
         Ok(self)
     }
 

@@ -37,7 +37,8 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
         .transpose()?;
     let compiling = context(manager.settings.load_timeout_ms);
     let engine = WasmEngine::shared(manager.settings.signals)?;
-    let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling)?;
+    let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling)
+        .map_err(|error| too_slow(error, "compiling took longer than `limits.load_timeout_ms` of the configuration allows"))?;
 
     let limits = announced.as_ref().map_or(&manager.rules.limits, |known| known.policy.limits()).clone();
     let starting = context(limits.init_timeout_ms);
@@ -60,7 +61,9 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
         admitted = Some(candidate);
         Ok(Seat { host, limits })
     };
-    let plugin = module.start(first, admit, &manager.graph, &starting)?;
+    let plugin = module
+        .start(first, admit, &manager.graph, &starting)
+        .map_err(|error| too_slow(error, "the plugin did not start within its policy's `init_timeout`"))?;
     let candidate = admitted.ok_or_else(|| crate::error::bug!("a plugin started without being admitted"))?;
     manager.put_into_service(candidate, Box::new(plugin), origin)
 }
@@ -120,6 +123,11 @@ fn check_free(slot: &Slot) -> Result<()> {
         format!("plugin \"{}\" already registered (unload it first)", slot.name),
     )
     .with_plugin(&slot.name))
+}
+
+/// Names the limit that a load ran into.
+fn too_slow(error: Error, reason: &'static str) -> Error {
+    if error.code() == ErrorCode::PluginDeadline { Error::new(ErrorCode::PluginDeadline, reason) } else { error }
 }
 
 /// What a package claims must be what runs.

@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 
 /// The header's beginning: what the generator can't know.
 fn preamble() -> String {
-    let mut text = String::from(
+    String::from(
         "/* The C API of goatflow-plugin. Generated from src/capi by `make header`: do not edit.
  *
  * Conventions
@@ -30,17 +30,16 @@ fn preamble() -> String {
  * - The library installs handlers for SIGSEGV, SIGILL and SIGFPE when the first plugin is loaded, which pass on what is not
  *   theirs; a program that installs its own handlers later must pass on what is not its own, or configure \"signals\": \"off\".
  *   It never changes the signal mask, the locale or the working directory, and stays mapped after dlclose().
- */
-",
-    );
-    text.push_str("\n#define GOATFLOW_PLUGIN_ABI_VERSION 1\n");
-    writeln!(text, "#define GOATFLOW_PLUGIN_VERSION \"{}\"", env!("CARGO_PKG_VERSION")).unwrap();
-    assert_eq!(ABI_VERSION, 1);
-    text
+ */",
+    )
 }
 
-fn statuses() -> String {
-    let mut text = String::from(
+fn versions_and_statuses() -> String {
+    let mut text = format!(
+        "\n/** Version of the ABI that this header describes; hand it to goatflow_plugin_abi_check. */\n#define GOATFLOW_PLUGIN_ABI_VERSION {ABI_VERSION}\n/** Version of the library that this header came with. */\n#define GOATFLOW_PLUGIN_VERSION \"{}\"\n\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    text.push_str(
         "/**\n * Status numbers. Never changed, never reused; later versions may add some.\n */\nenum goatflow_plugin_status {\n    GOATFLOW_PLUGIN_STATUS_OK = 0,\n",
     );
     for code in ErrorCode::ALL {
@@ -53,11 +52,9 @@ fn statuses() -> String {
 fn generated_header() -> String {
     let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     config.header = Some(preamble());
-    config.after_includes = Some(statuses());
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in capi_files() {
-        builder = builder.with_src(file);
-    }
+    config.after_includes = Some(versions_and_statuses());
+    // The other files follow from the `mod` lines.
+    let builder = cbindgen::Builder::new().with_config(config).with_src(root().join("src/capi/mod.rs"));
     let mut text = Vec::new();
     builder.generate().unwrap().write(&mut text);
     String::from_utf8(text).unwrap()

@@ -255,7 +255,6 @@ static void manager_functions(void) {
         "{\"version\":\"1\"}",
         "{\"version\":1,\"version\":1}",
         "{\"version\":1,\"database\":7}",
-        "{\"version\":1,\"database\":{}}",
         "{\"version\":1,\"database\":{\"postgres\":{\"path\":\"x\"}}}",
         "{\"version\":1,\"database\":{\"sqlite\":{}}}",
         "{\"version\":1,\"database\":{\"sqlite\":{\"path\":7}}}",
@@ -270,7 +269,11 @@ static void manager_functions(void) {
         "{\"version\":1,\"default_language\":7}",
         "{\"version\":1,\"policies\":[]}",
     };
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) BAD(F(refused[i]), ARGUMENT_CONFIG);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        int32_t status = F(refused[i]);
+        if (status != GOATFLOW_PLUGIN_STATUS_ARGUMENT_CONFIG) CHECK_FAIL("%s gave %s", refused[i], goatflow_plugin_status_slug(status));
+        CHECK(slot == NULL);
+    }
     static const char *const policies[] = {
         "{\"version\":1,\"policies\":{\"p\":{\"nonsense\":1}}}",
         "{\"version\":1,\"policies\":{\"p\":{\"version\":1,\"status\":\"Approved\"}}}",
@@ -313,10 +316,10 @@ static void manager_functions(void) {
 #undef F
 #define F(text, len) goatflow_plugin_manager_load(m, (text), (len), EMPTY, OUT, ERR)
     BAD_TEXT_ARGUMENT(F);
-    BAD(F(NULL, 0), ARGUMENT_INVALID);
-    BAD(F("", 0), ARGUMENT_INVALID);
+    BAD(F(NULL, 0), PACKAGE_NOT_FOUND);
+    BAD(F("", 0), PACKAGE_NOT_FOUND);
     BAD(F("/nonexistent", 12), PACKAGE_NOT_FOUND);
-    BAD(F("/nonexistent\0", 13), ARGUMENT_INVALID);
+    BAD(F("/dev/null\0", 10), ENVIRONMENT_IO);
     BAD(F("/dev/null", 9), PACKAGE_MODULE_INVALID);
     BAD(F("/", 1), PACKAGE_MANIFEST_MISSING);
 #undef F
@@ -639,8 +642,10 @@ static void policy_functions(void) {
 #define F(text, len) goatflow_plugin_policy_set(m, (text), (len), S(EVERYTHING "}"), ANY_REVISION, &revision, ERR)
     BAD_TEXT_ARGUMENT(F);
 #undef F
-#define F(text, len) goatflow_plugin_policy_set(m, PLUGIN, (text), (len), ANY_REVISION, &revision, ERR)
-    BAD_TEXT_ARGUMENT(F);
+#define F(text, len) goatflow_plugin_policy_set(m, PLUGIN, (const char *)(text), (len), ANY_REVISION, &revision, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("\xff", 1), POLICY_DOCUMENT_INVALID);
+    BAD(F("{\"version\":1,\"status\":\"approved\xc3\"}", 33), POLICY_DOCUMENT_INVALID);
     static const char *const refused[] = {
         "{",
         "[]",
@@ -669,8 +674,10 @@ static void policy_functions(void) {
     goatflow_plugin_buffer_free(&before);
 
     CASE("policy_validate");
-#define F(text, len) goatflow_plugin_policy_validate((text), (len), OUT, ERR)
-    BAD_TEXT_ARGUMENT(F);
+#define F(text, len) goatflow_plugin_policy_validate((const char *)(text), (len), OUT, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    CHECK_OK(F("\xff", 1));
+    CHECK_CONTAINS(out, "\"valid\":false");
 #undef F
     BAD(goatflow_plugin_policy_validate(S("{}"), NULL, ERR), ARGUMENT_NULL);
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {

@@ -818,6 +818,191 @@ static void subscriptions(void) {
     unlisten(closing);
 }
 
+/* Finalizers that call the library: they run while nothing of it is locked. */
+typedef struct reviver {
+    const goatflow_plugin_manager *manager;
+    const char *service;
+    int finalized, generations;
+} reviver;
+static void revive(void *user_data) {
+    reviver *self = (reviver *)user_data;
+    buffer out = BUFFER_INIT;
+    int32_t status = goatflow_plugin_manager_list(self->manager, &out, NULL);
+    CHECK(status == 0 || status == GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE);
+    goatflow_plugin_buffer_free(&out);
+    status = call(self->manager, "guest-b", "echo", "{}", &out, NULL);
+    CHECK_ANY(status, OK, ARGUMENT_HANDLE, LIFECYCLE_SHUT_DOWN);
+    goatflow_plugin_buffer_free(&out);
+    goatflow_plugin_manager_logs(self->manager, EMPTY, &out, NULL);
+    goatflow_plugin_buffer_free(&out);
+    if (add(&self->generations, 1) < 5) { /* registers itself again, from within its own finalizer */
+        if (self->service != NULL) goatflow_plugin_manager_provide(self->manager, S(self->service), on_call, self, revive, NULL);
+    }
+    add(&self->finalized, 1);
+}
+static void complete_and_free_manager(void *user_data, int32_t status, const uint8_t *result, size_t result_len, const char *error, size_t error_len) {
+    script *self = (script *)user_data;
+    (void)result, (void)result_len, (void)error, (void)error_len;
+    CHECK_INT(status, 0);
+    buffer report = BUFFER_INIT;
+    int64_t before = check_now_ms();
+    if (self->delay_ms) goatflow_plugin_manager_shutdown(self->manager, 5000, &report, NULL);
+    CHECK(check_now_ms() - before < 4000 * check_slow()); /* the call is over: nothing to wait for */
+    goatflow_plugin_buffer_free(&report);
+    goatflow_plugin_manager_free(self->manager);
+    goatflow_plugin_manager_free(self->manager);
+    add(&self->calls, 1);
+}
+
+static void finalizers(void) {
+    buffer out = BUFFER_INIT;
+    CASE("a finalizer calls the library, and registers again");
+    const goatflow_plugin_manager *manager = manager_ready();
+    load(manager, guest("guest-b.wasm"));
+    static const char *const names[] = {"db", "cache", "log", "event", "translate"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        reviver self;
+        memset(&self, 0, sizeof self);
+        self.manager = manager;
+        self.service = names[i];
+        CHECK_OK(goatflow_plugin_manager_provide(manager, S(names[i]), on_call, &self, revive, ERR));
+        for (int n = 0; n < 5; n++) {
+            CHECK_OK(goatflow_plugin_manager_provide(manager, S(names[i]), NULL, NULL, NULL, ERR));
+            CHECK_SOON(get(&self.finalized) == n + 1);
+        }
+        check_sleep_ms(2);
+        CHECK_INT(get(&self.finalized), 5);
+    }
+    const goatflow_plugin_operation *operation = NULL;
+    reviver again;
+    memset(&again, 0, sizeof again);
+    again.manager = manager;
+    again.generations = 100;
+    CHECK_STATUS(goatflow_plugin_manager_provide(manager, S("nonsense"), on_call, &again, revive, ERR), ARGUMENT_INVALID);
+    CHECK_INT(get(&again.finalized), 1);
+    CHECK_OK(goatflow_plugin_manager_declare(manager, S(ORG), on_call, &again, revive, ERR));
+    CHECK_OK(goatflow_plugin_manager_call_async(manager, S("guest-b"), S("echo"), B("{}"), NULL, NULL, &again, revive, &operation, ERR));
+    CHECK_SOON(get(&again.finalized) == 2);
+    goatflow_plugin_operation_free(operation);
+    goatflow_plugin_manager_free(manager); /* the declared one, with a dead manager in its hands */
+    CHECK_SOON(get(&again.finalized) == 3);
+
+    CASE("a completion frees the manager, or shuts it down first");
+    for (int with_shutdown = 0; with_shutdown < 2; with_shutdown++) {
+        script self;
+        memset(&self, 0, sizeof self);
+        self.manager = manager_ready();
+        self.delay_ms = with_shutdown;
+        CHECK_OK(goatflow_plugin_manager_call_async(self.manager, PLUGIN, S("echo"), B("{}"), NULL, complete_and_free_manager, &self, on_finalize, NULL, ERR));
+        CHECK_SOON(get(&self.finalized) == 1);
+        CHECK_INT(get(&self.calls), 1);
+        CHECK_STATUS(goatflow_plugin_manager_list(self.manager, &out, ERR), ARGUMENT_HANDLE);
+    }
+
+    CASE("patience without end ends when there is nothing to wait for");
+    manager = manager_ready();
+    CHECK_OK(goatflow_plugin_manager_disable(manager, PLUGIN, UINT64_MAX, ERR));
+    CHECK_OK(goatflow_plugin_manager_enable(manager, PLUGIN, ERR));
+    CHECK_OK(goatflow_plugin_manager_unload(manager, PLUGIN, UINT64_MAX, ERR));
+    load(manager, guest("guest-a.wasm"));
+    CHECK_OK(goatflow_plugin_manager_shutdown(manager, UINT64_MAX, &out, ERR));
+    goatflow_plugin_buffer_free(&out);
+    goatflow_plugin_manager_free(manager);
+}
+
+/* A call chain that goes through the host: guest-a → callback → guest-b → callback → guest-a … */
+static int deepest;
+static int32_t descend(void *user_data, const goatflow_plugin_host_call *host_call, const goatflow_plugin_reply *reply) {
+    const goatflow_plugin_manager *manager = *(const goatflow_plugin_manager **)user_data;
+    buffer out = BUFFER_INIT;
+    if (add(&deepest, 1) > 200) CHECK_FAIL("a chain through the host goes on for ever");
+    const char *next = host_call->plugin_len == 7 && memcmp(host_call->plugin, "guest-a", 7) == 0 ? "guest-b" : "guest-a";
+    int32_t status = call(manager, next, "h_org_id", "{}", &out, NULL);
+    int32_t set_status = status == 0 ? goatflow_plugin_reply_set_result(reply, out.data, out.len, NULL)
+                                     : goatflow_plugin_reply_set_error(reply, S(goatflow_plugin_status_slug(status)), NULL);
+    goatflow_plugin_buffer_free(&out);
+    return set_status;
+}
+static void chains(void) {
+    buffer out = BUFFER_INIT;
+    CASE("a chain that goes through the host is still a chain: the second visit is refused at once");
+    const goatflow_plugin_manager *manager = manager_ready();
+    load(manager, guest("guest-b.wasm"));
+    CHECK_OK(goatflow_plugin_manager_declare(manager, S(ORG), descend, &manager, NULL, ERR));
+    int64_t before = check_now_ms();
+    CHECK_OK(call(manager, "guest-a", "h_org_id", "{}", &out, ERR));
+    CHECK_CONTAINS(out, "lifecycle.reentrant");
+    CHECK(check_now_ms() - before < 5000 * check_slow());
+    CHECK_INT(get(&deepest), 2);
+
+    CASE("long and strange names stay out of the way");
+    size_t huge = 1 << 20;
+    char *name = (char *)malloc(huge);
+    memset(name, 'a', huge);
+    CHECK_STATUS(goatflow_plugin_manager_unload(manager, name, huge, 0, ERR), LIFECYCLE_PLUGIN_NOT_FOUND);
+    CHECK(strlen(goatflow_plugin_error_message(check_error)) < 1000 && strlen(goatflow_plugin_error_detail(check_error)) < 2000);
+    CHECK(strlen(goatflow_plugin_error_plugin(check_error)) < 1000);
+    int32_t status = goatflow_plugin_manager_provide(manager, name, huge, on_call, NULL, NULL, ERR);
+    CHECK_INT(status, GOATFLOW_PLUGIN_STATUS_ARGUMENT_INVALID);
+    CHECK(strlen(goatflow_plugin_error_message(check_error)) < 1000);
+    status = goatflow_plugin_manager_load(manager, name, huge, EMPTY, &out, ERR);
+    CHECK(status != 0 && strlen(goatflow_plugin_error_message(check_error)) < 10000);
+    status = goatflow_plugin_manager_call(manager, PLUGIN, name, huge, B("{}"), NULL, &out, ERR);
+    CHECK(status == 0 || strlen(goatflow_plugin_error_message(check_error)) < 1000);
+    goatflow_plugin_buffer_free(&out);
+    free(name);
+    CHECK_STATUS(goatflow_plugin_manager_unload(manager, "a\0b\nc\x1b[31m", 10, 0, ERR), LIFECYCLE_PLUGIN_NOT_FOUND);
+    CHECK(strchr(goatflow_plugin_error_message(check_error), '\x1b') == NULL); /* terminals would obey it */
+    goatflow_plugin_manager_free(manager);
+}
+
+/* Many calls wait for answers at once, answered in a wild order by several threads, some twice, some never. */
+enum { PENDING = 64 };
+static const goatflow_plugin_reply *pending[PENDING];
+static int pending_count, pending_stop;
+static int32_t keep_reply(void *user_data, const goatflow_plugin_host_call *host_call, const goatflow_plugin_reply *reply) {
+    (void)user_data, (void)host_call;
+    __atomic_store_n(&pending[add(&pending_count, 1) % PENDING], reply, __ATOMIC_SEQ_CST);
+    return GOATFLOW_PLUGIN_REPLY_PENDING;
+}
+static void *answer_all(void *argument) {
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    while (!get(&pending_stop)) {
+        seed = seed * 1664525u + 1013904223u;
+        const goatflow_plugin_reply *reply = __atomic_load_n(&pending[(seed >> 16) % PENDING], __ATOMIC_SEQ_CST);
+        int32_t status = seed & 1 ? goatflow_plugin_reply_set_result(reply, B("\"x\""), NULL) : goatflow_plugin_reply_set_error(reply, S("no"), NULL);
+        if (status != 0 && status != GOATFLOW_PLUGIN_STATUS_ARGUMENT_NULL) CHECK_ANY(status, ARGUMENT_HANDLE, LIFECYCLE_TAKEN, LIFECYCLE_TAKEN);
+    }
+    return NULL;
+}
+static void *ask_often(void *argument) {
+    const goatflow_plugin_manager *manager = (const goatflow_plugin_manager *)argument;
+    buffer out = BUFFER_INIT;
+    goatflow_plugin_call_options options = options_init();
+    for (int i = 0; i < 200; i++) {
+        options.timeout_ms = (uint64_t)(1 + i % 20);
+        int32_t status = goatflow_plugin_manager_call(manager, S(i % 2 ? "guest-a" : "guest-b"), S("h_org_id"), B("{}"), &options, &out, NULL);
+        CHECK_ANY(status, OK, PLUGIN_DEADLINE, PLUGIN_DEADLINE);
+        goatflow_plugin_buffer_free(&out);
+    }
+    return NULL;
+}
+static void storm(void) {
+    CASE("answers race with deadlines and with each other");
+    const goatflow_plugin_manager *manager = manager_ready();
+    load(manager, guest("guest-b.wasm"));
+    CHECK_OK(goatflow_plugin_manager_declare(manager, S(ORG), keep_reply, NULL, NULL, ERR));
+    pthread_t answering[3], asking[6];
+    for (int i = 0; i < 3; i++) CHECK(pthread_create(&answering[i], NULL, answer_all, (void *)(uintptr_t)(i + 1)) == 0);
+    for (int i = 0; i < 6; i++) CHECK(pthread_create(&asking[i], NULL, ask_often, (void *)(uintptr_t)manager) == 0);
+    for (int i = 0; i < 6; i++) pthread_join(asking[i], NULL);
+    set(&pending_stop, 1);
+    for (int i = 0; i < 3; i++) pthread_join(answering[i], NULL);
+    CHECK(get(&pending_count) > 0);
+    CHECK_CALL(manager, "guest-a", "echo", "{}", "{}");
+    goatflow_plugin_manager_free(manager);
+}
+
 int main(void) {
     told();
     answers();
@@ -826,6 +1011,9 @@ int main(void) {
     reentry();
     plugins_call_plugins();
     subscriptions();
+    finalizers();
+    chains();
+    storm();
     check_error_clear();
     return check_done();
 }

@@ -57,8 +57,8 @@ static inline int signals_off(void) {
 static inline const goatflow_plugin_manager *manager_with(const char *members) {
     char config[8192];
     snprintf(config, sizeof config,
-             "{\"version\":1,%s\"policies\":{\"guest-a\":%s},\"guest-b\":%s}}%s%s}", signals_off() ? "\"signals\":\"off\"," : "",
-             EVERYTHING, EVERYTHING, members[0] ? "," : "", members);
+             "{\"version\":1,%s%s\"policies\":{\"guest-a\":%s},\"guest-b\":%s}}%s%s}", signals_off() ? "\"signals\":\"off\"," : "",
+             check_slow() > 1 && strstr(members, "limits") == NULL ? "\"limits\":{\"load_timeout_ms\":300000}," : "", EVERYTHING, EVERYTHING, members[0] ? "," : "", members);
     const goatflow_plugin_manager *manager = NULL;
     CHECK_OK(goatflow_plugin_manager_new(S(config), &manager, ERR));
     CHECK(manager != NULL);

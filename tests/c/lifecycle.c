@@ -225,6 +225,13 @@ static void child(void) {
     goatflow_plugin_error_free(fork_error);
 }
 
+/* A normal exit with all its clean-up. In a child of valgrind that would be a leak check of threads that are not there: become
+ * another program instead. */
+static void leave_child(void) {
+    if (check_slow() > 1) execl("/bin/true", "true", (char *)NULL);
+    exit(0);
+}
+
 static void expect_child(pid_t pid) {
     int status = 0;
     CHECK(pid > 0);
@@ -262,7 +269,7 @@ static void forked(void) {
     pid_t pid = fork();
     if (pid == 0) {
         child();
-        exit(0); /* with all the clean-up of a normal exit */
+        leave_child();
     }
     expect_child(pid);
 
@@ -293,7 +300,7 @@ static void forked(void) {
             CHECK_STATUS(goatflow_plugin_manager_list(fork_m, &out, ERR), ENVIRONMENT_FORKED); /* an error object: no lock may be needed */
             goatflow_plugin_manager_free(fork_m);
             goatflow_plugin_queue_free(fork_queue);
-            _exit(0);
+            leave_child();
         }
         expect_child(pid);
     }
@@ -307,10 +314,10 @@ static void forked(void) {
         pid = fork();
         if (pid == 0) {
             CHECK_STATUS(call(fork_m, "guest-a", "echo", "{}", &out, NULL), ENVIRONMENT_FORKED);
-            _exit(0);
+            leave_child();
         }
         expect_child(pid);
-        _exit(0);
+        leave_child();
     }
     expect_child(pid);
 
@@ -352,7 +359,7 @@ static void fork_before_use(void) {
         const goatflow_plugin_manager *m = manager_ready();
         CHECK_CALL(m, "guest-a", "echo", "{}", "{}");
         goatflow_plugin_manager_free(m);
-        exit(0);
+        leave_child();
     }
     expect_child(pid);
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds and runs the C tests against target/dist/libgoatflow_plugin.so.1.
 #
-#   run.sh              build, C++17 syntax, samples, tests, examples, a short leak test
-#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads signals process)
+#   run.sh              everything: build, C++17 syntax, samples, tests, examples, leak test, valgrind
+#                       (GOATFLOW_TEST_QUICK=1: a short leak test and no valgrind)
+#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads signals process fuzz)
 #   run.sh leak [W M]   the leak test: W cycles of warm-up (1000), M more (9000)
 #   run.sh valgrind [NAME…]   memcheck of the functional tests and the examples
 #
@@ -11,17 +12,20 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 export ROOT="${ROOT:-$(cd "$here/../.." && pwd)}"
-export OUT="${OUT:-$ROOT/target/c-tests}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
+export DIST="${DIST:-$CARGO_TARGET_DIR/dist}"
+export OUT="${OUT:-$CARGO_TARGET_DIR/c-tests}"
 export GOATFLOW_TEST_GUESTS="$OUT"
-export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$ROOT/target/dist/libgoatflow_plugin.so.1}"
+export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$DIST/libgoatflow_plugin.so.1}"
 export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
 export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
 FUNCTIONAL="arguments calls callbacks lifecycle threads"
+MEMCHECKED="arguments calls callbacks lifecycle examples"
 SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
 
 build() {
     make -s -C "$here" all
-    make -s -C "$ROOT/examples-c" OUT="$OUT/examples" INCLUDE="$ROOT/include" DIST="$ROOT/target/dist"
+    make -s -C "$ROOT/examples-c" OUT="$OUT/examples" INCLUDE="$ROOT/include"
 }
 
 run() {
@@ -31,7 +35,6 @@ run() {
 
 # Commands before a program, e.g. valgrind.
 examples() {
-    # --reachable only when asked: no plugins, no run
     for name in ticket-stats-c ticket-stats-go; do
         [ -e "$GOATFLOW_TEST_PLUGINS/$name" ] || { echo "skipped the examples: $GOATFLOW_TEST_PLUGINS/$name is missing"; return 0; }
     done
@@ -47,14 +50,36 @@ PY
     run "$@" "$OUT/examples/host" "$database" "$GOATFLOW_TEST_PLUGINS/ticket-stats-c" ${EXAMPLE_GO-"$GOATFLOW_TEST_PLUGINS/ticket-stats-go"}
 }
 
+memcheck_all() {
+    # The engine's signal handlers and valgrind's would fight: traps by explicit checks. Everything gets more time.
+    export GOATFLOW_TEST_SIGNALS=off GOATFLOW_TEST_SLOW=30
+    # "Possibly lost" is what the engine keeps for the life of the process (one for all managers, with its compile threads):
+    # reached by inner pointers only. What is lost for good is an error.
+    memcheck="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect \
+        --errors-for-leak-kinds=definite,indirect --suppressions=$here/valgrind.supp --num-callers=40 --fair-sched=yes"
+    [ $# -gt 0 ] || set -- $MEMCHECKED
+    for test in "$@"; do
+        case $test in
+        examples) EXAMPLE_GO="" examples $memcheck ;; # the Go plugin takes valgrind minutes to compile
+        *) run $memcheck "$OUT/$test" ;;
+        esac
+    done
+}
+
 case "${1-all}" in
 all)
     build
     make -s -C "$here" syntax
     run python3 "$here/samples.py" "$ROOT/include/goatflow_plugin.h" "$ROOT/README.md"
     for test in $FUNCTIONAL $SEPARATE; do run "$OUT/$test"; done
+    run "$OUT/fuzz" 10
     examples
-    run "$OUT/leak" 200 400
+    if [ "${GOATFLOW_TEST_QUICK-0}" = 1 ]; then
+        run "$OUT/leak" 200 400
+    else
+        run "$OUT/leak" 1000 9000
+        memcheck_all
+    fi
     ;;
 test)
     build
@@ -75,16 +100,7 @@ leak)
 valgrind)
     build
     shift
-    # Under valgrind the engine's signal handlers are valgrind's business: traps by explicit checks. Threads get more time.
-    export GOATFLOW_TEST_SIGNALS=off GOATFLOW_TEST_SLOW=30
-    # "Possibly lost" is what the engine keeps for the life of the process (one for all managers, with its compile threads):
-    # reached by inner pointers only. What is lost for good is an error.
-    memcheck="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect \
-        --errors-for-leak-kinds=definite,indirect --suppressions=$here/valgrind.supp --num-callers=40 --fair-sched=yes"
-    for test in ${*-$FUNCTIONAL}; do
-        [ "$test" = examples ] || run $memcheck "$OUT/$test"
-    done
-    case "${*-examples}" in *examples*) EXAMPLE_GO="" examples $memcheck ;; esac
+    memcheck_all "$@"
     ;;
 *)
     echo "unknown: $1" >&2

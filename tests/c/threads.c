@@ -220,7 +220,7 @@ static void *use_until_dead(void *argument) {
         }
         goatflow_plugin_buffer_free(&out);
         if (status == GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE || status == GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN) break;
-        CHECK_INT(status, 0);
+        if (status != 0) CHECK_FAIL("%s: %s", goatflow_plugin_status_slug(status), check_error_text());
     }
     check_error_clear();
     return NULL;

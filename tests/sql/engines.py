@@ -14,6 +14,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +24,10 @@ import schema
 Outcome = collections.namedtuple("Outcome", "kind message touched")
 #: read: tables with SELECT; write: tables with INSERT, UPDATE, DELETE (and SELECT: their own columns are readable).
 Grants = collections.namedtuple("Grants", "read write")
+
+
+# Ending a test must end its servers too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Server:
@@ -92,6 +97,7 @@ class Postgres(Server):
             ("PQexec", pointer, [pointer, text]), ("PQresultStatus", ctypes.c_int, [pointer]),
             ("PQresultErrorField", text, [pointer, ctypes.c_int]), ("PQclear", None, [pointer]),
             ("PQgetvalue", text, [pointer, ctypes.c_int, ctypes.c_int]), ("PQntuples", ctypes.c_int, [pointer]),
+            ("PQnfields", ctypes.c_int, [pointer]),
             ("PQfinish", None, [pointer]), ("PQresultErrorMessage", text, [pointer]),
             ("PQexecParams", pointer, [pointer, text, ctypes.c_int, pointer, pointer, pointer, pointer, ctypes.c_int]),
         ]:
@@ -115,7 +121,8 @@ class Postgres(Server):
                                            ctypes.cast(values, ctypes.c_void_p), None, None, 0)
         state = self.library.PQresultErrorField(result, ord("C")) or b""
         message = self.library.PQresultErrorMessage(result) or b""
-        row = self.library.PQgetvalue(result, 0, 0) if self.library.PQntuples(result) else None
+        filled = self.library.PQntuples(result) and self.library.PQnfields(result)
+        row = self.library.PQgetvalue(result, 0, 0) if filled else None
         self.library.PQclear(result)
         return state.decode(), message.decode(errors="replace").strip(), row
 

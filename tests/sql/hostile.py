@@ -820,6 +820,9 @@ SELECT load_extension ('x')
 SELECT * FROM main.pragma_table_list
 SELECT * FROM main.pragma_table_info('users')
 SELECT name FROM sqlite_temp_schema
+SELECT id NOT BETWEEN 1 AND INDEXED BY FROM users
+SELECT INDEXED BY FROM users
+SELECT 1, INDEXED BY FROM users
 INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id IN secret) DO NOTHING
 INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id) WHERE id IN secret DO NOTHING
 INSERT INTO tag (id, name) VALUES (1, 'x') ON CONFLICT (id) WHERE id NOT IN users DO NOTHING

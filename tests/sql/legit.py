@@ -340,6 +340,11 @@ SELECT title "Quoted Alias" FROM ticket
 SELECT id AS user, title AS order FROM ticket
 SELECT xmlelement(name a, title) FROM ticket
 SELECT title COLLATE "C" FROM ticket ORDER BY title COLLATE "C"
+SELECT id, sum(amount) OVER (ORDER BY created RANGE BETWEEN '1 day'::interval PRECEDING AND CURRENT ROW) FROM ticket
+SELECT (t).* FROM ticket t
+SELECT timezone('UTC', created) FROM ticket
+SELECT id FROM ticket WHERE (created, id) < (now(), 5) ORDER BY created DESC, id DESC LIMIT 20
+INSERT INTO tag (id, name) VALUES (200, 'y') ON CONFLICT (name) WHERE name IS NOT NULL DO NOTHING
 """
 
 
@@ -494,6 +499,8 @@ SELECT COUNT(*) FROM ticket WHERE created >= DATE_FORMAT(NOW(), '%Y-%m-01')
 SELECT CAST('2024-01-01' AS DATE) + INTERVAL 1 DAY
 SELECT t.id, TIMESTAMPDIFF(MINUTE, t.created, NOW()) AS age_min FROM ticket t WHERE t.state NOT IN ('closed') ORDER BY age_min DESC
 SELECT JSON_VALUE(data, '$.a.b') FROM ticket
+SELECT NULL, TRUE, FALSE, 0b101, 1e5
+SELECT COUNT(*) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE NO OTHERS) FROM ticket
 SELECT id FROM ticket WHERE title REGEXP BINARY 'A'
 SELECT key_name, rank_no FROM (SELECT name AS key_name, RANK() OVER (ORDER BY id) AS rank_no FROM tag) r
 """.replace("SELECT a.id FROM ticket a PROCEDURE\n", "").replace("SELECT @@version\n", "")

@@ -59,9 +59,16 @@ DRAIN_SECONDS = 5.0
 class Subscription(Owned):
     """Events on their way to a function; they stop when it is closed."""
 
-    def __init__(self, handle: int, registration: Registration) -> None:
+    def __init__(self, handle: int, registration: Registration, owner: Set["Subscription"]) -> None:
         self._own(handle, functions().subscription_free)
         self._registration = registration
+        self._owner = owner
+        owner.add(self)
+
+    def close(self) -> None:
+        """Stops the events; one that is being handled is not waited for."""
+        super().close()
+        self._owner.discard(self)
 
     def wait_closed(self, timeout: Optional[float] = None) -> bool:
         """After `close`: waits until the last event was handled; False when that took longer than `timeout`."""
@@ -132,7 +139,7 @@ class Manager(Owned):
     def __init__(self, config: Document = None) -> None:
         self._c = c = functions()
         self._registrations: Set[Registration] = set()
-        self._subscriptions: List[Subscription] = []
+        self._subscriptions: Set[Subscription] = set()
         self._functions: "weakref.WeakSet[Function]" = weakref.WeakSet()
         self._own(create(c, c.manager_new, *document(config)), c.manager_free)
         _open_managers.add(self)
@@ -164,8 +171,13 @@ class Manager(Owned):
             self._release(deadline)
 
     def _release(self, deadline: Optional[float]) -> None:
-        for owned in (*self._subscriptions, *self._functions):
-            owned.close()
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        while self._functions:
+            try:
+                self._functions.pop().close()
+            except KeyError:  # collected, or closed by another thread, just now
+                break
         super().close()
         _open_managers.discard(self)
         close_dead_queues()
@@ -322,7 +334,8 @@ class Manager(Owned):
     ) -> bytes:
         """As `call`, without blocking the running event loop. Cancelling the task cancels the call.
 
-        A cancelled call may run on for a moment, without its `context`.
+        A cancelled call may run on for a moment, without its `context`. When it was given a `cancellation`, that is
+        switched, and stops the other calls it was given to.
         """
         loop = asyncio.get_running_loop()
 
@@ -472,15 +485,16 @@ class Manager(Owned):
     def subscribe(
         self, function: EventFunction, *, kinds: Optional[List[str]] = None, plugin: Optional[str] = None
     ) -> Subscription:
-        """Calls `function` with every event (of these `kinds`, about this `plugin`), on one thread and in order."""
+        """Calls `function` with every event (of these `kinds`, about this `plugin`), one after the other, in order.
+
+        The subscription lasts until it is closed, or the manager is, also when nobody keeps it.
+        """
         c = self._c
         filters = document(_given(kinds=kinds, plugin=plugin) or None)
         registration = Registration(function, self._registrations)
         hooks = (event_trampoline, registration.number, finalizer_trampoline)
-        subscription = Subscription(create(c, c.subscription_new, self.handle, *filters, *hooks), registration)
-        self._subscriptions = [each for each in self._subscriptions if each._finalizer.alive]
-        self._subscriptions.append(subscription)
-        return subscription
+        handle = create(c, c.subscription_new, self.handle, *filters, *hooks)
+        return Subscription(handle, registration, self._subscriptions)
 
 
 def _given(**values: Any) -> Dict[str, Any]:

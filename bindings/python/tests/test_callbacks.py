@@ -9,12 +9,11 @@ import logging
 import threading
 import time
 import weakref
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import goatflow_plugin as gp
 from goatflow_plugin._callbacks import HostCall, HostFunction, live_registrations
-
-from .support import ManagerCase, eventually
+from support import ManagerCase, eventually
 
 KEY = {"key": "app.name"}
 
@@ -270,7 +269,8 @@ class Later(ManagerCase):
         def provider(call: HostCall) -> Any:
             reply = call.defer()
             reply.complete({"value": "one"})
-            for again in (lambda: reply.complete({"value": "two"}), lambda: reply.fail("two")):
+            repeats: List[Callable[[], None]] = [lambda: reply.complete({"value": "two"}), lambda: reply.fail("two")]
+            for again in repeats:
                 try:
                     again()
                     outcomes.append(None)

@@ -14,8 +14,7 @@ import goatflow_plugin as gp
 from goatflow_plugin import _abi
 from goatflow_plugin._landing import SMALL_RESULT, landings
 from goatflow_plugin._library import check, functions, take_buffer
-
-from .support import ManagerCase
+from support import ManagerCase
 
 
 class InAndOut(ManagerCase):

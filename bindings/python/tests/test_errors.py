@@ -8,8 +8,7 @@ import unittest
 import goatflow_plugin as gp
 from goatflow_plugin import codes
 from goatflow_plugin._library import error_from_json, new_error
-
-from .support import ManagerCase
+from support import ManagerCase
 
 
 class Classes(unittest.TestCase):

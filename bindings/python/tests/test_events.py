@@ -7,8 +7,7 @@ from typing import Any, Dict, List
 
 import goatflow_plugin as gp
 from goatflow_plugin._callbacks import live_registrations
-
-from .support import EVERYTHING, ManagerCase, eventually
+from support import EVERYTHING, ManagerCase, collect_garbage, eventually
 
 Event = Dict[str, Any]
 
@@ -31,6 +30,12 @@ class Events(ManagerCase):
         kinds = ("plugin.disabled", "plugin.enabled", "policy.changed", "plugin.unloaded")
         self.assertTrue(self.arrived(events, *kinds), events)
         self.assertEqual({event["plugin"] for event in events}, {"relay"})
+
+    def test_a_subscription_that_nobody_keeps_lasts(self) -> None:
+        events = self.collect(kinds=["plugin.disabled"])
+        collect_garbage()
+        self.manager.disable("relay")
+        self.assertTrue(self.arrived(events, "plugin.disabled"), events)
 
     def test_kinds_are_filtered(self) -> None:
         events = self.collect(kinds=["plugin.loaded"])

@@ -11,8 +11,7 @@ from typing import Any, Callable, Dict, Optional
 import goatflow_plugin as gp
 from goatflow_plugin._arguments import contexts
 from goatflow_plugin._callbacks import live_registrations
-
-from .support import EVERYTHING, ManagerCase, eventually
+from support import EVERYTHING, ManagerCase, eventually
 
 WARM_UP, CYCLES = 200, 1000
 MAX_GROWTH_KIB = 2048

@@ -14,8 +14,7 @@ from pathlib import Path
 import goatflow_plugin as gp
 from goatflow_plugin import _abi, codes
 from goatflow_plugin._library import check, functions
-
-from .support import REPOSITORY, ROOT, environment, run_python
+from support import REPOSITORY, ROOT, environment, run_python
 
 PRINT_PATH = "import goatflow_plugin as gp; print(gp.load_library().path)"
 

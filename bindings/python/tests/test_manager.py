@@ -6,13 +6,12 @@ import json
 import unittest
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Dict
 
 import goatflow_plugin as gp
+import guest
 from goatflow_plugin._callbacks import live_registrations
-
-from . import guest
-from .support import ManagerCase, built_plugin, collect_garbage, database_config, eventually
+from support import ManagerCase, built_plugin, collect_garbage, database_config, eventually
 
 
 class Configuration(unittest.TestCase):
@@ -59,7 +58,7 @@ class Life(ManagerCase):
         function = manager.function(name, "!echo")
         manager.close()
         with gp.CompletionQueue() as queue:
-            calls = {
+            calls: Dict[str, Callable[[], object]] = {
                 "shutdown": lambda: manager.shutdown(0),
                 "load": lambda: manager.load("x"),
                 "unload": lambda: manager.unload(name),

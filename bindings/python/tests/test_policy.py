@@ -6,8 +6,7 @@ import unittest
 from typing import Any
 
 import goatflow_plugin as gp
-
-from .support import EVERYTHING, ManagerCase, environment
+from support import EVERYTHING, ManagerCase, environment
 
 KEY = {"key": "app.name"}
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Callable, List
 
 import goatflow_plugin as gp
-
-from .support import REPOSITORY, ROOT, ManagerCase, built_plugin, database_config, environment, run_python
+from support import REPOSITORY, ROOT, ManagerCase, built_plugin, database_config, environment, run_python
 
 IN_CHILD_OK = 42
 

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import List
 
 import goatflow_plugin as gp
-
-from .support import ROOT, ManagerCase, eventually, run_python
+from support import ROOT, ManagerCase, eventually, run_python
 
 
 class Threads(ManagerCase):

@@ -66,11 +66,14 @@ impl SqliteDatabase {
     /// Opens the database, and makes it when it is not there and may be made.
     pub fn open(options: SqliteOptions) -> Result<Self> {
         let in_memory = options.path == Path::new(":memory:");
-        let is_new = in_memory || !options.path.exists();
+        let script = options.init_script.clone();
+        if let Some(script) = script.as_deref().filter(|_| !in_memory && !options.path.exists()) {
+            make_file(&options.path, script)?;
+        }
         let database = Self { options, in_memory, sessions: Mutex::default() };
-        let mut connection = database.connect()?;
-        if let Some(script) = database.options.init_script.as_deref().filter(|_| is_new) {
-            run_script(&mut connection, script)?;
+        let connection = database.connect()?;
+        if let Some(script) = script.as_deref().filter(|_| in_memory) {
+            run_script(&connection, script)?;
         }
         database.put_back(Session::new(connection)?);
         Ok(database)
@@ -239,15 +242,31 @@ impl ToSql for SqlValue {
     }
 }
 
-fn run_script(connection: &mut Connection, script: &Path) -> Result<()> {
+/// Makes a database file by a script, beside its place; it is put there when the script has succeeded.
+fn make_file(path: &Path, script: &Path) -> Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.new", std::process::id()));
+    let unfinished = PathBuf::from(unfinished);
+    let made = Connection::open(&unfinished)
+        .map_err(|error| database_error(&error))
+        .and_then(|connection| run_script(&connection, script))
+        .and_then(|()| {
+            std::fs::rename(&unfinished, path).map_err(|error| {
+                Error::new(ErrorCode::EnvironmentIo, format!("can't make `{}`", path.display())).with_source(error)
+            })
+        });
+    if made.is_err() {
+        // What is left of the attempt; the script's error is what counts.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    made
+}
+
+fn run_script(connection: &Connection, script: &Path) -> Result<()> {
     let text = std::fs::read_to_string(script).map_err(|error| {
         Error::new(ErrorCode::EnvironmentIo, format!("can't read the script `{}`", script.display())).with_source(error)
     })?;
-    let ran = connection.transaction().and_then(|transaction| {
-        transaction.execute_batch(&text)?;
-        transaction.commit()
-    });
-    ran.map_err(|error| {
+    connection.execute_batch(&text).map_err(|error| {
         Error::new(ErrorCode::HostDatabase, format!("the script `{}` failed", script.display())).with_source(error)
     })
 }

@@ -23,6 +23,9 @@ pub(super) const MAX_WASM_STACK: usize = 512 * 1024;
 /// Machine code of modules that is kept for another load of the same bytes.
 const CACHE_BYTES: u64 = 128 * 1024 * 1024;
 
+/// What a small module counts for: each holds memory mappings, of which a process has a limited number.
+const LEAST_WEIGHT: u64 = 1024 * 1024;
+
 /// Stack of a thread that compiles: the compiler recurses with the nesting of the code.
 const COMPILER_STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -122,7 +125,7 @@ impl WasmEngine {
 
     fn keep(&self, key: [u8; 32], module: Module) {
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let weight = machine_code_bytes(&module);
+        let weight = machine_code_bytes(&module).max(LEAST_WEIGHT);
         modules.insert(key, module, weight);
         while modules.weight() > CACHE_BYTES && modules.len() > 1 {
             modules.evict_one();

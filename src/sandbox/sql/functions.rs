@@ -55,14 +55,14 @@ const POSTGRES: &[&str] = &[
     "sind", "sinh", "slope", "split_part", "sqrt", "starts_with", "statement_timestamp", "stddev", "stddev_pop",
     "stddev_samp", "string_agg", "string_to_array", "string_to_table", "strip", "strpos", "substr", "substring", "sum",
     "tan", "tand", "tanh", "text", "textcat", "textlike", "textnotlike", "time", "timeofday", "timestamp",
-    "timestamptz", "to_ascii", "to_bin", "to_char", "to_date", "to_hex", "to_json", "to_jsonb", "to_number", "to_oct",
-    "to_timestamp", "to_tsquery", "to_tsvector", "transaction_timestamp", "translate", "trim", "trim_array",
-    "trim_scale", "trunc", "ts_delete", "ts_filter", "ts_headline", "ts_rank", "ts_rank_cd", "tsmultirange",
-    "tsquery_phrase", "tsrange", "tstzmultirange", "tstzrange", "tsvector_to_array", "unistr", "unnest", "upper",
-    "upper_inc", "upper_inf", "uuid_extract_timestamp", "uuid_extract_version", "uuidv4", "uuidv7", "var_pop",
-    "var_samp", "varchar", "variance", "websearch_to_tsquery", "width", "width_bucket", "xml_is_well_formed",
-    "xml_is_well_formed_content", "xml_is_well_formed_document", "xmlagg", "xmlcomment", "xmlconcat", "xmlelement",
-    "xmlforest", "xpath", "xpath_exists",
+    "timestamptz", "timezone", "to_ascii", "to_bin", "to_char", "to_date", "to_hex", "to_json", "to_jsonb",
+    "to_number", "to_oct", "to_timestamp", "to_tsquery", "to_tsvector", "transaction_timestamp", "translate", "trim",
+    "trim_array", "trim_scale", "trunc", "ts_delete", "ts_filter", "ts_headline", "ts_rank", "ts_rank_cd",
+    "tsmultirange", "tsquery_phrase", "tsrange", "tstzmultirange", "tstzrange", "tsvector_to_array", "unistr",
+    "unnest", "upper", "upper_inc", "upper_inf", "uuid_extract_timestamp", "uuid_extract_version", "uuidv4", "uuidv7",
+    "var_pop", "var_samp", "varchar", "variance", "websearch_to_tsquery", "width", "width_bucket",
+    "xml_is_well_formed", "xml_is_well_formed_content", "xml_is_well_formed_document", "xmlagg", "xmlcomment",
+    "xmlconcat", "xmlelement", "xmlforest", "xpath", "xpath_exists",
 ];
 
 /// MySQL 8 and MariaDB 10 and 11.
@@ -135,9 +135,13 @@ pub(super) fn is_allowed(dialect: Dialect, name: &str) -> bool {
     )
 }
 
-/// True if an administrator granted the function; `name` is `function` or `schema.function`.
+/// True if an administrator granted the function; `name` is `function` or `schema.function`, folded as the dialect does.
+/// In PostgreSQL a name in capitals can only have been quoted, and grants in small letters don't mean it.
 pub(super) fn is_granted(profile: &SqlProfile, name: &str) -> bool {
-    profile.extra_functions.iter().any(|granted| granted.eq_ignore_ascii_case(name))
+    profile.extra_functions.iter().any(|granted| match profile.dialect {
+        Dialect::Postgres => granted == name || granted.to_ascii_lowercase() == name,
+        Dialect::MySql | Dialect::Sqlite => granted.eq_ignore_ascii_case(name),
+    })
 }
 
 #[cfg(test)]

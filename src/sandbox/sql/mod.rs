@@ -1,19 +1,20 @@
 //! SQL gate: decides which tables, functions and locks a statement touches, and builds the text that runs.
 //!
 //! The steps, each in its own file:
-//! 1. [`lexer`] splits the text into the tokens of the dialect and refuses everything that has no single meaning.
-//! 2. [`canonical`] writes these tokens with fixed spacing and without comments. Only this text is ever executed,
+//! 1. `lexer` splits the text into the tokens of the dialect and refuses everything that has no single meaning.
+//! 2. `canonical` writes these tokens with fixed spacing and without comments. Only this text is ever executed,
 //!    so a database can't see other tokens than the gate saw. Placeholders are translated here.
-//! 3. [`parse_tokens`] hands the *same* tokens to sqlparser, which never sees the text: there is no second lexer that
-//!    could disagree. [`rewrite`] spells constructs that sqlparser doesn't know in ones with the same tables.
-//! 4. [`walk`] goes through the tree, destructuring every node it accepts field by field; what it doesn't know is
+//! 3. `parse_tokens` hands the *same* tokens to sqlparser, which never sees the text: there is no second lexer that
+//!    could disagree. `rewrite` spells constructs that sqlparser doesn't know in ones with the same tables.
+//! 4. `walk` goes through the tree, destructuring every node it accepts field by field; what it doesn't know is
 //!    refused. It also accounts for every token: a word that the parser swallowed silently is a refusal, and so is a
 //!    FROM or JOIN that the parser took for something else.
-//! 5. [`check`] compares the facts with what was granted.
+//! 5. `check` compares the facts with what was granted.
 //!
 //! Everything here is pure: no I/O, no clock, bounded time and stack for any input.
 
 mod arguments;
+mod bounded;
 mod cache;
 mod canonical;
 mod facts;
@@ -30,7 +31,7 @@ mod walk;
 use std::sync::Arc;
 
 use sqlparser::ast::Statement;
-use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::dialect::{Dialect as ParserDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::TokenWithSpan;
 
@@ -106,9 +107,9 @@ fn analyse_tokens(profile: &SqlProfile, tokens: &[lexer::Token<'_>]) -> Result<F
 fn parse(dialect: Dialect, tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     let options = ParserOptions::new().with_unescape(false);
     let mut statements = match dialect {
-        Dialect::Postgres => parse_with(&PostgreSqlDialect {}, options, tokens),
-        Dialect::MySql => parse_with(&MySqlDialect {}, options, tokens),
-        Dialect::Sqlite => parse_with(&SQLiteDialect {}, options, tokens),
+        Dialect::Postgres => parse_with(PostgreSqlDialect {}, options, tokens),
+        Dialect::MySql => parse_with(MySqlDialect {}, options, tokens),
+        Dialect::Sqlite => parse_with(SQLiteDialect {}, options, tokens),
     }?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
@@ -117,22 +118,26 @@ fn parse(dialect: Dialect, tokens: Vec<TokenWithSpan>) -> Result<Statement> {
     }
 }
 
-fn parse_with(
-    dialect: &dyn sqlparser::dialect::Dialect,
+fn parse_with<D: ParserDialect>(
+    dialect: D,
     options: ParserOptions,
     tokens: Vec<TokenWithSpan>,
 ) -> Result<Vec<Statement>> {
-    Parser::new(dialect)
+    let dialect = bounded::Bounded::new(dialect, tokens.len());
+    let parsed = Parser::new(&dialect)
         .with_options(options)
         .with_recursion_limit(PARSER_RECURSION)
         .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(|error| match error {
-            ParserError::RecursionLimitExceeded => too_large("statement is nested too deeply"),
-            ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
-                not_understood(format!("statement can't be parsed: {}", short(&text)))
-            }
-        })
+        .parse_statements();
+    if dialect.is_exhausted() {
+        return Err(too_large("statement takes too long to parse (too many nested calls)"));
+    }
+    parsed.map_err(|error| match error {
+        ParserError::RecursionLimitExceeded => too_large("statement is nested too deeply"),
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            not_understood(format!("statement can't be parsed: {}", short(&text)))
+        }
+    })
 }
 
 /// Parser message without the position (it counts tokens, which means nothing to people), cut to a sensible length.

@@ -12,6 +12,22 @@ use super::facts::Dialect;
 use super::parse_tokens::index_of;
 use crate::error::Result;
 
+/// Words that introduce tables and queries.
+const INTRODUCERS: &[&str] = &[
+    "from",
+    "join",
+    "straight_join",
+    "select",
+    "values",
+    "into",
+    "using",
+    "update",
+    "insert",
+    "delete",
+    "with",
+    "union",
+];
+
 /// What the parser gets.
 pub(super) struct Rewritten {
     pub(super) tokens: Vec<TokenWithSpan>,
@@ -50,7 +66,8 @@ pub(super) fn rewrite(dialect: Dialect, tokens: Vec<TokenWithSpan>) -> Result<Re
     let mut output = Vec::with_capacity(tokens.len() + 16);
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        if let Some(change) = rules.iter().find_map(|rule| rule(&view, at)) {
+        let change = rules.iter().find_map(|rule| rule(&view, at));
+        if let Some(change) = change.filter(|change| view.keeps_introducers(at, change)) {
             for dropped in tokens.iter().skip(at).take(change.consume) {
                 account(&mut accounted, dropped.span);
             }
@@ -92,6 +109,15 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    /// A rule never takes away a word that could introduce a table or a query, however it came to match.
+    fn keeps_introducers(&self, at: usize, change: &Change) -> bool {
+        INTRODUCERS.iter().all(|introducer| {
+            let is_it = |word: &str| word.eq_ignore_ascii_case(introducer);
+            let taken = (at..at + change.consume).filter(|at| self.word(*at).is_some_and(is_it)).count();
+            taken <= change.put.iter().filter(|token| unquoted(token).is_some_and(is_it)).count()
+        })
+    }
+
     fn get(&self, at: usize) -> Option<&Token> {
         self.tokens.get(at).map(|token| &token.token)
     }
@@ -120,6 +146,16 @@ impl View<'_> {
 
     fn one_of_before(&self, at: usize, expected: &[&str]) -> bool {
         at.checked_sub(1).is_some_and(|before| self.one_of(before, expected))
+    }
+
+    /// Word at `at` that is no reserved one.
+    fn is_name(&self, dialect: Dialect, at: usize) -> bool {
+        match self.get(at) {
+            Some(Token::Word(word)) => {
+                word.quote_style.is_some() || !super::keywords::is_reserved(dialect, &word.value)
+            }
+            _ => false,
+        }
     }
 
     /// Quoted or unquoted word at `at`.

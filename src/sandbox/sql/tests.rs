@@ -1,7 +1,6 @@
 //! Tests of the whole gate. The statements in `tests/fixtures/sql` were verified against the engines (`tests/sql`).
 
 use serde_json::Value;
-use sqlparser::dialect::Dialect as ParserDialect;
 use sqlparser::tokenizer::{Token as ParserToken, Tokenizer};
 
 use super::*;
@@ -285,6 +284,21 @@ fn function_names_keep_their_parenthesis_in_mysql() {
     assert_eq!(refusal(Dialect::MySql, "SELECT `count`(1)"), ErrorCode::PolicySqlFunctionDenied);
 }
 
+/// Found by fuzzing: the rule for `INDEXED BY name` took FROM for the name of the index.
+#[test]
+fn rewriting_never_takes_away_what_introduces_a_table() {
+    for sql in [
+        "SELECT 1 AND INDEXED BY FROM users",
+        "SELECT indexed BY FROM users",
+        "INSERT INTO tag (id) VALUES (1) ON CONFLICT (id IN secret) DO NOTHING",
+        "INSERT INTO tag (id) VALUES (1) ON CONFLICT (id) WHERE id IN secret DO NOTHING",
+        "INSERT INTO tag AS SELECT pw FROM users",
+    ] {
+        assert_eq!(refusal(Dialect::Sqlite, sql), ErrorCode::PolicySqlNotUnderstood, "{sql}");
+    }
+    assert_eq!(names(&facts(Dialect::Sqlite, "SELECT a FROM t INDEXED BY i, u NOT INDEXED").reads), ["t", "u"]);
+}
+
 #[test]
 fn quoted_names_are_not_taken_for_built_in_ones() {
     for sql in
@@ -318,6 +332,7 @@ fn granted_functions_are_allowed_by_exact_name() {
         analyse(&profile, "SELECT my_function(1), App.Other(2)").unwrap().functions,
         ["app.other", "my_function"]
     );
+    analyse(&profile, "SELECT \"MY_FUNCTION\"(1)").unwrap_err();
     let error = analyse(&profile, "SELECT other(1)").unwrap_err();
     assert_eq!(error.code(), ErrorCode::PolicySqlFunctionDenied);
     assert_eq!(error.detail().get("function").and_then(Value::as_str), Some("other"));
@@ -388,6 +403,13 @@ fn large_statements() -> Vec<String> {
             ("CAST(", " AS int)"),
             ("interval (", ")"),
             ("current_time (", ")"),
+            // Found by fuzzing: two attempts on each level.
+            ("position(", ")"),
+            ("position(convert(", "))"),
+            ("convert(position(", "))"),
+            ("substring(", ")"),
+            ("overlay(", ")"),
+            ("interval interval (", ")"),
         ] {
             statements.push(format!("SELECT {}1{}", open.repeat(count), close.repeat(count)));
             statements.push(format!("SELECT {}1", open.repeat(count)));

@@ -44,7 +44,7 @@ pub(super) enum Kind {
     BitString,
     /// Decimal number.
     Number,
-    /// `0x…`.
+    /// `0x…` and MySQL's `0b…`.
     HexNumber,
     /// `?` or `$n`.
     Placeholder,

@@ -20,6 +20,16 @@ impl Lexer<'_> {
             self.push(Kind::HexNumber, start);
             return Ok(());
         }
+        let binary = self.dialect == Dialect::MySql
+            && self.cursor.rest().starts_with("0b")
+            && matches!(self.cursor.peek_at(2), Some(b'0' | b'1'));
+        if binary {
+            self.cursor.advance(2);
+            self.cursor.skip_while(|byte| matches!(byte, b'0' | b'1'));
+            self.refuse_run_on(start)?;
+            self.push(Kind::HexNumber, start);
+            return Ok(());
+        }
         self.cursor.skip_while(|byte| byte.is_ascii_digit());
         if self.cursor.peek() == Some(b'.') {
             self.cursor.advance(1);

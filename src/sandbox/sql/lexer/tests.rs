@@ -65,8 +65,11 @@ fn dollar_quotes_end_at_their_own_tag() {
 
 #[test]
 fn numbers_do_not_run_into_letters() {
-    assert_eq!(texts(Dialect::MySql, "1.5e-3 .5 5. 0x1F"), ["1.5e-3", ".5", "5.", "0x1F"]);
-    for sql in ["1.FROM", "1e", "1e1FROM", "0x1G", "0xFROM", "1from", "1_000", "1.2.3", "1..2", "1\u{e9}", "0X1F"] {
+    assert_eq!(texts(Dialect::MySql, "1.5e-3 .5 5. 0x1F 0b10"), ["1.5e-3", ".5", "5.", "0x1F", "0b10"]);
+    for sql in [
+        "1.FROM", "1e", "1e1FROM", "0x1G", "0xFROM", "1from", "1_000", "1.2.3", "1..2", "1\u{e9}", "0X1F", "0b2",
+        "0b1a",
+    ] {
         refused(Dialect::MySql, sql);
     }
     refused(Dialect::Postgres, "0x1F");

@@ -2,6 +2,8 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::sandbox::sql::facts::Dialect;
+
 use super::{Change, Rule, View, added_span, keyword, rules, unquoted};
 
 pub(super) const RULES: &[Rule] = &[
@@ -83,7 +85,7 @@ fn interval_unit(view: &View<'_>, at: usize) -> Option<Change> {
 fn character_set(view: &View<'_>, at: usize) -> Option<Change> {
     let length = if view.words(at, &["character", "set"]) { 3 } else { 2 };
     let applies = (view.words(at, &["character", "set"]) || view.words(at, &["charset"]))
-        && view.is_any_word(at + length - 1)
+        && view.is_name(Dialect::MySql, at + length - 1)
         && view.get(at + length) == Some(&Token::RParen)
         && (view.one_of_before(at, &["char"]) || view.before(at) == Some(&Token::RParen));
     applies.then(|| Change::drop(length))?

@@ -20,6 +20,8 @@ pub(super) const RULES: &[Rule] = &[
     typed_literal,
     variadic,
     column_definitions,
+    composite_star,
+    frame_literal,
 ];
 
 fn conflict_target(view: &View<'_>, at: usize) -> Option<Change> {
@@ -99,4 +101,20 @@ fn column_definitions(view: &View<'_>, at: usize) -> Option<Change> {
     let queries = ["select", "with", "values", "insert", "update", "delete", "merge", "table"];
     let defines = view.is_any_word(at + 1) && !view.one_of(at + 1, &queries) && view.is_any_word(at + 2);
     (in_place && defines).then(|| Change::replace(0, vec![keyword("anonymous_columns")]))?
+}
+
+/// `(x).*` shows all fields of the value in parentheses, which stays.
+fn composite_star(view: &View<'_>, at: usize) -> Option<Change> {
+    let applies = view.get(at) == Some(&Token::Period)
+        && view.get(at + 1) == Some(&Token::Mul)
+        && view.before(at) == Some(&Token::RParen);
+    applies.then(|| Change::drop(2))?
+}
+
+/// `RANGE '1 day'::interval PRECEDING`: the cast of a literal to a type that reads nothing.
+fn frame_literal(view: &View<'_>, at: usize) -> Option<Change> {
+    let cast = view.get(at) == Some(&Token::DoubleColon)
+        && matches!(view.before(at), Some(Token::SingleQuotedString(_)))
+        && view.word(at + 1).is_some_and(|word| types::is_postgres_literal_type(word) || word == "interval");
+    (cast && view.one_of(at + 2, &["preceding", "following"])).then(|| Change::drop(2))?
 }

@@ -4,7 +4,7 @@ use sqlparser::tokenizer::Token;
 
 use super::{Change, View, keyword};
 use crate::sandbox::sql::facts::Dialect;
-use crate::sandbox::sql::functions;
+use crate::sandbox::sql::{functions, keywords};
 
 /// `a ISNULL` is `a IS NULL`: no tables involved.
 pub(super) fn isnull(view: &View<'_>, at: usize) -> Option<Change> {
@@ -26,13 +26,14 @@ pub(super) fn frame_exclusion(view: &View<'_>, at: usize) -> Option<Change> {
     Change::drop(*length)
 }
 
-/// `TRIM(LEADING FROM x)` without characters; the value stays.
+/// `TRIM(LEADING FROM x)` removes blanks; the parser wants them spelled out.
 pub(super) fn trim_side(view: &View<'_>, at: usize) -> Option<Change> {
-    let applies = view.one_of(at, &["leading", "trailing", "both"])
-        && view.words(at + 1, &["from"])
-        && view.before(at) == Some(&Token::LParen)
-        && at.checked_sub(2).is_some_and(|trim| view.words(trim, &["trim"]));
-    applies.then(|| Change::drop(2))?
+    let applies = view.words(at, &["from"])
+        && view.one_of_before(at, &["leading", "trailing", "both"])
+        && at
+            .checked_sub(3)
+            .is_some_and(|trim| view.words(trim, &["trim"]) && view.get(trim + 1) == Some(&Token::LParen));
+    applies.then(|| Change::replace(1, vec![Token::SingleQuotedString(" ".into()), keyword("FROM")]))?
 }
 
 /// `ON CONFLICT (…) [WHERE …] DO` names an index. Its expressions can't hold subqueries; what could be one, or calls a
@@ -61,16 +62,17 @@ fn predicate_end(view: &View<'_>, from: usize) -> Option<usize> {
 }
 
 fn harmless_in_target(dialect: Dialect, view: &View<'_>, at: usize) -> bool {
-    // `IN t` without parentheses reads the table `t` in SQLite.
-    let queries =
-        ["select", "with", "values", "table", "from", "exists", "returning", "set", "on", "into", "cast", "in", "join"];
     match view.get(at) {
+        Some(Token::Word(word)) if word.quote_style.is_some() => view.get(at + 1) != Some(&Token::LParen),
         Some(Token::Word(word)) if view.get(at + 1) == Some(&Token::LParen) => {
-            let keyword = word.quote_style.is_none()
-                && ["where", "and", "or", "not", "in"].iter().any(|known| word.value.eq_ignore_ascii_case(known));
-            keyword || (word.quote_style.is_none() && functions::is_allowed(dialect, &word.value))
+            view.one_of(at, &["where", "and", "or", "not", "in"]) || functions::is_allowed(dialect, &word.value)
         }
-        Some(Token::Word(word)) => word.quote_style.is_some() || !view.one_of(at, &queries),
+        Some(Token::Word(word)) => {
+            let operators = [
+                "where", "and", "or", "not", "is", "null", "like", "between", "collate", "asc", "desc", "true", "false",
+            ];
+            !keywords::is_reserved(dialect, &word.value) || view.one_of(at, &operators)
+        }
         Some(
             Token::Number(..)
             | Token::SingleQuotedString(_)

@@ -24,8 +24,8 @@ fn conflict_target(view: &View<'_>, at: usize) -> Option<Change> {
 /// `INDEXED BY i` and `NOT INDEXED` after a table choose an index. `INDEXED` never names a table here: it is on the
 /// list of reserved words.
 fn indexed_by(view: &View<'_>, at: usize) -> Option<Change> {
-    let after_table = matches!(view.before(at), Some(Token::Word(_)));
-    if after_table && view.words(at, &["indexed", "by"]) && view.is_any_word(at + 2) {
+    let after_table = at.checked_sub(1).is_some_and(|before| view.is_name(Dialect::Sqlite, before));
+    if after_table && view.words(at, &["indexed", "by"]) && view.is_name(Dialect::Sqlite, at + 2) {
         return Change::drop(3);
     }
     (after_table && view.words(at, &["not", "indexed"])).then(|| Change::drop(2))?
@@ -70,7 +70,7 @@ fn negated_match(view: &View<'_>, at: usize) -> Option<Change> {
 
 /// `INSERT INTO t AS a`: another name for the written table, for use in `ON CONFLICT`.
 fn insert_alias(view: &View<'_>, at: usize) -> Option<Change> {
-    if !view.words(at, &["as"]) || !view.is_any_word(at + 1) {
+    if !view.words(at, &["as"]) || !view.is_name(Dialect::Sqlite, at + 1) {
         return None;
     }
     let qualified = at.checked_sub(2).and_then(|dot| view.get(dot)) == Some(&Token::Period);

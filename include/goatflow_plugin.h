@@ -1,0 +1,2659 @@
+/* The C API of goatflow-plugin. Generated from src/capi by `make header`: do not edit.
+ *
+ * Conventions
+ * - Inputs are (pointer, length) in bytes; (NULL, 0) is empty. Text is UTF-8 and need not end in NUL.
+ * - Functions that can fail return a status, 0 = success, and take `out_error` last, which may be NULL.
+ * - Outputs are zeroed first and set on success only, so that releasing them is always right.
+ * - Handles are values that the library looks up and never dereferences: a handle that was released, is of another type or
+ *   never was one gives GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE. Every handle may be used from any thread.
+ * - What the library hands out is released with the function that its documentation names; releasing NULL or twice does no
+ *   harm. Objects may be released in any order.
+ * - Callbacks run on the thread that made the call, or on a thread of the library; no lock is held while they run, and they
+ *   may call the library. They must not unwind (C++ exceptions, longjmp).
+ * - After fork(), the child can't use the library: everything gives GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_FORKED.
+ * - The library installs handlers for SIGSEGV, SIGILL and SIGFPE when the first plugin is loaded, which pass on what is not
+ *   theirs; a program that installs its own handlers later must pass on what is not its own, or configure "signals": "off".
+ *   It never changes the signal mask, the locale or the working directory, and stays mapped after dlclose().
+ */
+
+#define GOATFLOW_PLUGIN_ABI_VERSION 1
+#define GOATFLOW_PLUGIN_VERSION "0.1.0"
+
+
+#ifndef GOATFLOW_PLUGIN_H
+#define GOATFLOW_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+/**
+ * Status numbers. Never changed, never reused; later versions may add some.
+ */
+enum goatflow_plugin_status {
+    GOATFLOW_PLUGIN_STATUS_OK = 0,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_INVALID = 100,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_NULL = 101,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_UTF8 = 102,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE = 103,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_ENUM = 104,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_STRUCT_SIZE = 105,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_UNSUPPORTED_OPTION = 106,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_JSON = 107,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_TOO_LARGE = 108,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_CONFIG = 109,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_BUFFER_TOO_SMALL = 110,
+    GOATFLOW_PLUGIN_STATUS_ARGUMENT_ABI = 111,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NOT_FOUND = 200,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_MANIFEST_MISSING = 201,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_MANIFEST_INVALID = 202,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_MODULE_MISSING = 203,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_MODULE_INVALID = 204,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_MODULE_LIMITS = 205,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_RUNTIME_UNSUPPORTED = 206,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_CONTRACT = 207,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_REGISTRATION_INVALID = 208,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_INVALID = 209,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_MISMATCH = 210,
+    GOATFLOW_PLUGIN_STATUS_POLICY_PERMISSION_MISSING = 400,
+    GOATFLOW_PLUGIN_STATUS_POLICY_BLOCKED = 401,
+    GOATFLOW_PLUGIN_STATUS_POLICY_FUNCTION_UNKNOWN = 402,
+    GOATFLOW_PLUGIN_STATUS_POLICY_ARGUMENTS = 403,
+    GOATFLOW_PLUGIN_STATUS_POLICY_TARGET_DENIED = 404,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_TABLE_DENIED = 410,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_STATEMENT_DENIED = 411,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_NOT_UNDERSTOOD = 412,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_FUNCTION_DENIED = 413,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_TOO_LARGE = 414,
+    GOATFLOW_PLUGIN_STATUS_POLICY_SQL_ARGUMENTS = 415,
+    GOATFLOW_PLUGIN_STATUS_POLICY_EMAIL_RECIPIENT_DENIED = 420,
+    GOATFLOW_PLUGIN_STATUS_POLICY_EMAIL_INVALID = 421,
+    GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_URL_DENIED = 430,
+    GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_ADDRESS_DENIED = 431,
+    GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_INVALID = 432,
+    GOATFLOW_PLUGIN_STATUS_POLICY_CONFIG_KEY_DENIED = 440,
+    GOATFLOW_PLUGIN_STATUS_POLICY_CALLEE_DENIED = 450,
+    GOATFLOW_PLUGIN_STATUS_POLICY_CALL_DEPTH = 451,
+    GOATFLOW_PLUGIN_STATUS_POLICY_RATE_LIMITED = 460,
+    GOATFLOW_PLUGIN_STATUS_POLICY_QUOTA_EXCEEDED = 461,
+    GOATFLOW_PLUGIN_STATUS_POLICY_DOCUMENT_INVALID = 470,
+    GOATFLOW_PLUGIN_STATUS_POLICY_REVISION_CONFLICT = 471,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_TRAP = 500,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_DEADLINE = 501,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED = 502,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_MEMORY_LIMIT = 503,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_STACK_EXHAUSTED = 504,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_RESULT_TOO_LARGE = 505,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_BAD_POINTER = 506,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_ALLOCATION = 507,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_EXITED = 508,
+    GOATFLOW_PLUGIN_STATUS_PLUGIN_FAILED = 509,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND = 600,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_ALREADY_LOADED = 601,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_DISABLED = 602,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN = 603,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_REENTRANT = 604,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_DEADLOCK = 605,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_BUSY = 606,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_NOT_READY = 607,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_IN_CALLBACK = 608,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_OVERLOADED = 609,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_PENDING = 610,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_TAKEN = 611,
+    GOATFLOW_PLUGIN_STATUS_HOST_FAILED = 700,
+    GOATFLOW_PLUGIN_STATUS_HOST_NO_PROVIDER = 701,
+    GOATFLOW_PLUGIN_STATUS_HOST_REPLY_INVALID = 702,
+    GOATFLOW_PLUGIN_STATUS_HOST_DATABASE = 703,
+    GOATFLOW_PLUGIN_STATUS_HOST_NOT_FOUND = 704,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_IO = 800,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_FORKED = 801,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_UNSUPPORTED = 802,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_RESOURCES = 803,
+    GOATFLOW_PLUGIN_STATUS_INTERNAL_BUG = 900,
+    GOATFLOW_PLUGIN_STATUS_INTERNAL_PANIC = 999,
+};
+
+
+/**
+ * What a host callback returns when it answers later, from any thread.
+ */
+#define GOATFLOW_PLUGIN_REPLY_PENDING 1
+
+/**
+ * `expected_revision` of `goatflow_plugin_policy_set` that fits every stored revision.
+ */
+#define GOATFLOW_PLUGIN_ANY_REVISION UINT64_MAX
+
+/**
+ * Version of the ABI: the soname carries it.
+ */
+#define ABI_VERSION 1
+
+/**
+ * A switch that stops the calls that were made with it. Release with `goatflow_plugin_cancellation_free`.
+ */
+typedef struct goatflow_plugin_cancellation goatflow_plugin_cancellation;
+
+/**
+ * What went wrong: status, stable code, message, plugin, JSON detail. Release with `goatflow_plugin_error_free`.
+ */
+typedef struct goatflow_plugin_error goatflow_plugin_error;
+
+/**
+ * A function of a plugin, found once. Release with `goatflow_plugin_function_free`.
+ */
+typedef struct goatflow_plugin_function goatflow_plugin_function;
+
+/**
+ * Runs plugins. Release with `goatflow_plugin_manager_free`.
+ */
+typedef struct goatflow_plugin_manager goatflow_plugin_manager;
+
+/**
+ * A call that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
+ */
+typedef struct goatflow_plugin_operation goatflow_plugin_operation;
+
+/**
+ * A completion queue. Release with `goatflow_plugin_queue_free`.
+ */
+typedef struct goatflow_plugin_queue goatflow_plugin_queue;
+
+/**
+ * The answer to one host call. Completed by `goatflow_plugin_reply_set_result` or `goatflow_plugin_reply_set_error`, once;
+ * the library releases it.
+ */
+typedef struct goatflow_plugin_reply goatflow_plugin_reply;
+
+/**
+ * A subscription to events. Release with `goatflow_plugin_subscription_free`.
+ */
+typedef struct goatflow_plugin_subscription goatflow_plugin_subscription;
+
+/**
+ * Result bytes owned by the library; release them with `goatflow_plugin_buffer_free`. All zero is the empty buffer.
+ *
+ * `data` is not NUL-terminated. Copying the struct does not copy the bytes: release one copy only.
+ */
+typedef struct goatflow_plugin_buffer {
+    /**
+     * First byte; NULL when empty.
+     */
+    uint8_t *data;
+    /**
+     * Number of bytes.
+     */
+    size_t len;
+    /**
+     * For the library.
+     */
+    size_t capacity;
+} goatflow_plugin_buffer;
+
+/**
+ * How a call is to be made. Set `struct_size` to `sizeof(goatflow_plugin_call_options)` and everything else to zero, then
+ * the fields you need.
+ */
+typedef struct goatflow_plugin_call_options {
+    /**
+     * Size of this struct.
+     */
+    uint32_t struct_size;
+    /**
+     * 0; for later versions.
+     */
+    uint32_t flags;
+    /**
+     * Longest time for the call in milliseconds; 0 = the plugin's policy decides. Never longer than the policy's.
+     */
+    uint64_t timeout_ms;
+    /**
+     * Stops the call; NULL = nothing does. May be released while the call runs.
+     */
+    const struct goatflow_plugin_cancellation *cancellation;
+    /**
+     * Handed to the host's callbacks of this call and of calls nested in it; never touched.
+     */
+    void *host_context;
+    /**
+     * UTF-8 text that ties log lines and callbacks to a request; at most 128 bytes; NULL = none.
+     */
+    const char *request_id;
+    /**
+     * Length of `request_id` in bytes.
+     */
+    size_t request_id_len;
+    /**
+     * Language for `translate`, for example "de"; NULL = the manager's default.
+     */
+    const char *language;
+    /**
+     * Length of `language` in bytes.
+     */
+    size_t language_len;
+} goatflow_plugin_call_options;
+
+/**
+ * One call that a plugin makes of the host, after it passed the sandbox. Everything in it is valid during the callback
+ * only.
+ */
+typedef struct goatflow_plugin_host_call {
+    /**
+     * Size of this struct; later versions may append fields.
+     */
+    uint32_t struct_size;
+    /**
+     * Plugin calls that this one is nested in: 0 = the host called the plugin itself.
+     */
+    uint32_t depth;
+    /**
+     * Name of the plugin that calls, stamped by the library.
+     */
+    const char *plugin;
+    /**
+     * Length of `plugin` in bytes.
+     */
+    size_t plugin_len;
+    /**
+     * Service, for example "db", or "custom".
+     */
+    const char *service;
+    /**
+     * Length of `service` in bytes.
+     */
+    size_t service_len;
+    /**
+     * Function, for example "db_query".
+     */
+    const char *function;
+    /**
+     * Length of `function` in bytes.
+     */
+    size_t function_len;
+    /**
+     * Arguments as JSON: exactly what the sandbox checked.
+     */
+    const uint8_t *arguments;
+    /**
+     * Length of `arguments` in bytes.
+     */
+    size_t arguments_len;
+    /**
+     * JSON array of plugin names, outermost caller first, this plugin last.
+     */
+    const char *chain;
+    /**
+     * Length of `chain` in bytes.
+     */
+    size_t chain_len;
+    /**
+     * Request id from the call's options.
+     */
+    const char *request_id;
+    /**
+     * Length of `request_id` in bytes.
+     */
+    size_t request_id_len;
+    /**
+     * Language from the call's options.
+     */
+    const char *language;
+    /**
+     * Length of `language` in bytes.
+     */
+    size_t language_len;
+    /**
+     * Pointer from the call's options.
+     */
+    void *host_context;
+    /**
+     * Milliseconds until the deadline of the call.
+     */
+    int64_t remaining_ms;
+} goatflow_plugin_host_call;
+
+/**
+ * Serves a host call of a plugin.
+ *
+ * Returns 0 when `reply` was completed (or the answer is JSON null), `GOATFLOW_PLUGIN_REPLY_PENDING` when it is completed
+ * later, any other status when the call failed. Runs on the thread that called the plugin, or on a thread of the library;
+ * several calls may run at once. May call the library. Must not unwind.
+ */
+typedef int32_t (*goatflow_plugin_host_fn)(void *user_data,
+                                           const struct goatflow_plugin_host_call *call,
+                                           const struct goatflow_plugin_reply *reply);
+
+/**
+ * Releases the `user_data` of a callback.
+ *
+ * Runs exactly once, after the last callback has returned, also when the registration failed; on any thread.
+ */
+typedef void (*goatflow_plugin_finalizer_fn)(void *user_data);
+
+/**
+ * Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
+ * success.
+ *
+ * Runs on a thread of the library. May call the library. Must not unwind.
+ */
+typedef void (*goatflow_plugin_completion_fn)(void *user_data,
+                                              int32_t status,
+                                              const uint8_t *result,
+                                              size_t result_len,
+                                              const char *error_json,
+                                              size_t error_json_len);
+
+/**
+ * The outcome of one asynchronous call.
+ */
+typedef struct goatflow_plugin_completion {
+    /**
+     * As given to `goatflow_plugin_manager_call_enqueue`.
+     */
+    uint64_t tag;
+    /**
+     * Status of the call.
+     */
+    int32_t status;
+    /**
+     * 0; for later versions.
+     */
+    uint32_t reserved;
+    /**
+     * The answer; release with `goatflow_plugin_buffer_free`.
+     */
+    struct goatflow_plugin_buffer result;
+    /**
+     * The error, NULL on success; release with `goatflow_plugin_error_free`.
+     */
+    const struct goatflow_plugin_error *error;
+} goatflow_plugin_completion;
+
+/**
+ * Takes an event: a JSON object with `kind`, `plugin` and further facts, valid during the callback only.
+ *
+ * Runs on a thread of the library, for one event after the other. May call the library. Must not unwind.
+ */
+typedef void (*goatflow_plugin_event_fn)(void *user_data, const char *event_json, size_t event_json_len);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Release the bytes of a buffer and make it empty.
+ *
+ * An empty buffer stays empty, so that releasing twice does no harm.
+ *
+ * Parameters:
+ * - `buffer`: buffer that the library filled, or an empty one; may be NULL.
+ *
+ * Threads: any; one thread at a time for one buffer.
+ * Errors: none.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `buffer` is NULL, or points to a buffer that the library filled and nobody released, or to an empty one.
+ */
+void goatflow_plugin_buffer_free(struct goatflow_plugin_buffer *buffer);
+
+/**
+ * Call a function of a plugin and wait for its answer.
+ *
+ * Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left), and so do host
+ * callbacks that the plugin causes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function, JSON by convention; may be empty.
+ * - `options`: may be NULL.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; also from host callbacks, where the call is nested in the one that the callback serves: it inherits its
+ * deadline and cancellation and counts for its depth. Calls of one plugin are served side by side as far as it has instances.
+ * Errors: `…_STATUS_PLUGIN_…` when the plugin fails, is too slow or is cancelled, `…_STATUS_LIFECYCLE_…` when it is not
+ * there, disabled, or would wait for itself, `…_STATUS_POLICY_BLOCKED`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call(const struct goatflow_plugin_manager *manager,
+                                     const char *plugin,
+                                     size_t plugin_len,
+                                     const char *function,
+                                     size_t function_len,
+                                     const uint8_t *arguments,
+                                     size_t arguments_len,
+                                     const struct goatflow_plugin_call_options *options,
+                                     struct goatflow_plugin_buffer *out_result,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function of a plugin and have its answer written to memory of the caller.
+ *
+ * As `goatflow_plugin_manager_call`, without an allocation. An answer that does not fit is not lost where `out_overflow`
+ * is given.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty.
+ * - `options`: may be NULL.
+ * - `destination`, `destination_len`: where the answer goes; may be empty. Must not overlap the inputs.
+ * - `out_len`: length of the answer; also set when it did not fit.
+ * - `out_overflow`: takes an answer that is longer than `destination_len`; release with `goatflow_plugin_buffer_free`;
+ *   may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: `…_STATUS_ARGUMENT_BUFFER_TOO_SMALL` when the answer fits nowhere (the call was made); otherwise as
+ * `goatflow_plugin_manager_call`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable and `destination` is writable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_into(const struct goatflow_plugin_manager *manager,
+                                          const char *plugin,
+                                          size_t plugin_len,
+                                          const char *function,
+                                          size_t function_len,
+                                          const uint8_t *arguments,
+                                          size_t arguments_len,
+                                          const struct goatflow_plugin_call_options *options,
+                                          uint8_t *destination,
+                                          size_t destination_len,
+                                          size_t *out_len,
+                                          struct goatflow_plugin_buffer *out_overflow,
+                                          const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a switch that stops calls.
+ *
+ * Parameters:
+ * - `out_cancellation`: the switch; release with `goatflow_plugin_cancellation_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_cancellation_new(const struct goatflow_plugin_cancellation **out_cancellation,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Stop every call that was made with a switch, now and later. Returns at once.
+ *
+ * Calls that run end within some milliseconds with `…_STATUS_PLUGIN_CANCELLED`; a host callback that they are in is not
+ * interrupted. Cancelling twice does no harm.
+ *
+ * Parameters:
+ * - `cancellation`: the switch.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, also from callbacks.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_cancellation_cancel(const struct goatflow_plugin_cancellation *cancellation,
+                                            const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a switch. Calls that were made with it go on.
+ *
+ * Parameters:
+ * - `cancellation`: the switch; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_cancellation_free(const struct goatflow_plugin_cancellation *cancellation);
+
+/**
+ * Get the status number of an error.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives 0.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+int32_t goatflow_plugin_error_status(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the stable code of an error, for example `policy.sql.table_denied`.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text is static.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_code(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the message of an error: what happened, and where there is one the next step to take.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text, UTF-8, lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_message(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the name of the plugin that an error is about.
+ *
+ * Parameters:
+ * - `error`: error object; NULL, a released one, or one that is not about a plugin gives "".
+ *
+ * Threads: any. The text lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_plugin(const struct goatflow_plugin_error *error);
+
+/**
+ * Get further facts about an error as a JSON object.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_detail(const struct goatflow_plugin_error *error);
+
+/**
+ * Tell whether the same request may succeed later without any change.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives 0.
+ *
+ * Threads: any.
+ * Errors: none. 1 = yes, 0 = no.
+ * Since: ABI 1.
+ */
+int32_t goatflow_plugin_error_retryable(const struct goatflow_plugin_error *error);
+
+/**
+ * Release an error object.
+ *
+ * Parameters:
+ * - `error`: error object; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_error_free(const struct goatflow_plugin_error *error);
+
+/**
+ * Find a function of a plugin, so that calls need not look it up.
+ *
+ * The handle stays valid when the plugin is unloaded and loaded again. Whether the plugin knows the function shows when it
+ * is called.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `out_function`: the function; release with `goatflow_plugin_function_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_resolve(const struct goatflow_plugin_manager *manager,
+                                         const char *plugin,
+                                         size_t plugin_len,
+                                         const char *function,
+                                         size_t function_len,
+                                         const struct goatflow_plugin_function **out_function,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function and wait for its answer. See `goatflow_plugin_manager_call`.
+ *
+ * Parameters:
+ * - `function`: the function.
+ * - `arguments`, `arguments_len`: bytes for the function, JSON by convention; may be empty.
+ * - `options`: may be NULL.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: as `goatflow_plugin_manager_call`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_call(const struct goatflow_plugin_function *function,
+                                      const uint8_t *arguments,
+                                      size_t arguments_len,
+                                      const struct goatflow_plugin_call_options *options,
+                                      struct goatflow_plugin_buffer *out_result,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function and have its answer written to memory of the caller. See `goatflow_plugin_manager_call_into`.
+ *
+ * Parameters:
+ * - `function`: the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty.
+ * - `options`: may be NULL.
+ * - `destination`, `destination_len`: where the answer goes; may be empty. Must not overlap the inputs.
+ * - `out_len`: length of the answer; also set when it did not fit.
+ * - `out_overflow`: takes an answer that is longer than `destination_len`; release with `goatflow_plugin_buffer_free`;
+ *   may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: as `goatflow_plugin_manager_call_into`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable and `destination` is writable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_call_into(const struct goatflow_plugin_function *function,
+                                           const uint8_t *arguments,
+                                           size_t arguments_len,
+                                           const struct goatflow_plugin_call_options *options,
+                                           uint8_t *destination,
+                                           size_t destination_len,
+                                           size_t *out_len,
+                                           struct goatflow_plugin_buffer *out_overflow,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a function.
+ *
+ * Parameters:
+ * - `function`: the function; NULL and released ones are ignored.
+ *
+ * Threads: any, also while it is being called.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_function_free(const struct goatflow_plugin_function *function);
+
+/**
+ * Let the host answer a service itself, in place of the built-in provider.
+ *
+ * Takes effect for host calls that start from now on.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `service`, `service_len`: "db", "cache", "http", "email", "config", "translate", "log" or "event".
+ * - `callback`: serves the calls; NULL = back to the built-in provider.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_INVALID` when there is no such service, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_provide(const struct goatflow_plugin_manager *manager,
+                                        const char *service,
+                                        size_t service_len,
+                                        goatflow_plugin_host_fn callback,
+                                        void *user_data,
+                                        goatflow_plugin_finalizer_fn finalizer,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Offer a function to plugins beyond the built-in ones. A function that is not declared is denied.
+ *
+ * Declaring a name again replaces the function.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `declaration_json`, `declaration_json_len`: `{"name", "permission", "access": "read|write", "target"}`. Plugins need a
+ *   permission of the type `permission` with that access; `target`, a JSON pointer, finds the text in the arguments that the
+ *   permission's scope must match; null = no scope.
+ * - `callback`: serves the calls.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` when the declaration is refused, `…_STATUS_ARGUMENT_INVALID` for a built-in or malformed
+ * name, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_declare(const struct goatflow_plugin_manager *manager,
+                                        const char *declaration_json,
+                                        size_t declaration_json_len,
+                                        goatflow_plugin_host_fn callback,
+                                        void *user_data,
+                                        goatflow_plugin_finalizer_fn finalizer,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Complete a reply with a result.
+ *
+ * Parameters:
+ * - `reply`: the reply that the callback was given.
+ * - `json`, `json_len`: the answer, JSON in the form that CONTRACT section 2.2 gives for the function; copied.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, in the callback or later.
+ * Errors: `…_STATUS_ARGUMENT_HANDLE` when the call is over (answered, past its deadline, cancelled),
+ * `…_STATUS_LIFECYCLE_TAKEN` when the reply was completed already, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The input is readable for its length; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_reply_set_result(const struct goatflow_plugin_reply *reply,
+                                         const uint8_t *json,
+                                         size_t json_len,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Complete a reply with a failure; the plugin sees `host.failed` and the message.
+ *
+ * Parameters:
+ * - `reply`: the reply that the callback was given.
+ * - `message`, `message_len`: what went wrong, UTF-8; must not hold secrets.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, in the callback or later.
+ * Errors: as `goatflow_plugin_reply_set_result`, and `…_STATUS_ARGUMENT_UTF8`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The input is readable for its length; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_reply_set_error(const struct goatflow_plugin_reply *reply,
+                                        const char *message,
+                                        size_t message_len,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a manager.
+ *
+ * Parameters:
+ * - `config_json`, `config_json_len`: configuration document (see `goatflow_plugin_config_schema`); `(NULL, 0)` = defaults.
+ * - `out_manager`: the manager; release with `goatflow_plugin_manager_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_CONFIG` when the document is refused, `…_STATUS_HOST_DATABASE` when the database can't be
+ * opened, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `config_json` is readable for `config_json_len` bytes; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_new(const char *config_json,
+                                    size_t config_json_len,
+                                    const struct goatflow_plugin_manager **out_manager,
+                                    const struct goatflow_plugin_error **out_error);
+
+/**
+ * Refuse everything from now on, wait for calls that run, and stop all plugins.
+ *
+ * Blocks at most `timeout_ms`. Calls that do not end in that time go on until their own deadlines. Release the manager
+ * afterwards.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "drained", "calls_running", "error"}]}`; release
+ *   with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_SHUT_DOWN` when it was shut down before, `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait
+ * for the call that this callback serves, `…_STATUS_ARGUMENT_HANDLE`,
+ * `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_shutdown(const struct goatflow_plugin_manager *manager,
+                                         uint64_t timeout_ms,
+                                         struct goatflow_plugin_buffer *out_report_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a manager: it refuses everything from now on. Waits for nothing.
+ *
+ * Its memory goes, and the finalizers of its callbacks run, when the last call has ended and the last function of it was
+ * released.
+ *
+ * Parameters:
+ * - `manager`: the manager; NULL and released ones are ignored.
+ *
+ * Threads: any, also from callbacks.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager);
+
+/**
+ * Load a plugin: a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
+ *
+ * Reads, checks, compiles and starts it, and lets it register. Blocks for as long as that takes, within the configured
+ * time. A plugin that fails at any step is not loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path.
+ * - `options_json`, `options_json_len`: for later versions; `(NULL, 0)` or `{}`.
+ * - `out_name`: name that the plugin is called by; release with `goatflow_plugin_buffer_free`; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; loads of different plugins run side by side.
+ * Errors: `…_STATUS_PACKAGE_…` when the package or module is refused, `…_STATUS_PLUGIN_…` when its code fails,
+ * `…_STATUS_LIFECYCLE_ALREADY_LOADED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_load(const struct goatflow_plugin_manager *manager,
+                                     const char *path,
+                                     size_t path_len,
+                                     const char *options_json,
+                                     size_t options_json_len,
+                                     struct goatflow_plugin_buffer *out_name,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Take a plugin out of service: new calls are refused at once, calls that run get time to end.
+ *
+ * Blocks at most `timeout_ms`. Its limits and counters stay, should a plugin of that name be loaded again.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+ * `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is out of service all the same;
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_unload(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       uint64_t timeout_ms,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * List the plugins in service.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings"}`,
+ *   by name; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_list(const struct goatflow_plugin_manager *manager,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what a plugin said about itself: routes, widgets, menu items, jobs, templates, translations, error codes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_json`: JSON object; text of the plugin's author; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_registration(const struct goatflow_plugin_manager *manager,
+                                             const char *plugin,
+                                             size_t plugin_len,
+                                             struct goatflow_plugin_buffer *out_json,
+                                             const struct goatflow_plugin_error **out_error);
+
+/**
+ * Let calls into a plugin again.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_enable(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Keep calls out of a plugin, and wait for those that run.
+ *
+ * Blocks at most `timeout_ms`. The plugin stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+ * `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is disabled all the same;
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_disable(const struct goatflow_plugin_manager *manager,
+                                        const char *plugin,
+                                        size_t plugin_len,
+                                        uint64_t timeout_ms,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what plugins did: calls, host calls, errors, denials with their targets, memory.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin; `(NULL, 0)` = all.
+ * - `out_json`: JSON object, or an array of such objects for all; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_stats(const struct goatflow_plugin_manager *manager,
+                                      const char *plugin,
+                                      size_t plugin_len,
+                                      struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the newest log lines of plugins.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `filter_json`, `filter_json_len`: `{"plugin": name, "level": "debug|info|warn|error", "limit": count}`, each optional;
+ *   `level` is the least important one wanted; `(NULL, 0)` = all.
+ * - `out_json`: JSON array of `{"timestamp", "plugin", "level", "message", "fields"}`, newest first; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` when the filter is refused, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_logs(const struct goatflow_plugin_manager *manager,
+                                     const char *filter_json,
+                                     size_t filter_json_len,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Forget the log lines that are kept.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_clear_logs(const struct goatflow_plugin_manager *manager,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release the bytes of a buffer and make it empty.
+ *
+ * An empty buffer stays empty, so that releasing twice does no harm.
+ *
+ * Parameters:
+ * - `buffer`: buffer that the library filled, or an empty one; may be NULL.
+ *
+ * Threads: any; one thread at a time for one buffer.
+ * Errors: none.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `buffer` is NULL, or points to a buffer that the library filled and nobody released, or to an empty one.
+ */
+void goatflow_plugin_buffer_free(struct goatflow_plugin_buffer *buffer);
+
+/**
+ * Call a function of a plugin and wait for its answer.
+ *
+ * Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left), and so do host
+ * callbacks that the plugin causes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function, JSON by convention; may be empty.
+ * - `options`: may be NULL.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; also from host callbacks, where the call is nested in the one that the callback serves: it inherits its
+ * deadline and cancellation and counts for its depth. Calls of one plugin are served side by side as far as it has instances.
+ * Errors: `…_STATUS_PLUGIN_…` when the plugin fails, is too slow or is cancelled, `…_STATUS_LIFECYCLE_…` when it is not
+ * there, disabled, or would wait for itself, `…_STATUS_POLICY_BLOCKED`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call(const struct goatflow_plugin_manager *manager,
+                                     const char *plugin,
+                                     size_t plugin_len,
+                                     const char *function,
+                                     size_t function_len,
+                                     const uint8_t *arguments,
+                                     size_t arguments_len,
+                                     const struct goatflow_plugin_call_options *options,
+                                     struct goatflow_plugin_buffer *out_result,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function of a plugin and have its answer written to memory of the caller.
+ *
+ * As `goatflow_plugin_manager_call`, without an allocation. An answer that does not fit is not lost where `out_overflow`
+ * is given.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty.
+ * - `options`: may be NULL.
+ * - `destination`, `destination_len`: where the answer goes; may be empty. Must not overlap the inputs.
+ * - `out_len`: length of the answer; also set when it did not fit.
+ * - `out_overflow`: takes an answer that is longer than `destination_len`; release with `goatflow_plugin_buffer_free`;
+ *   may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: `…_STATUS_ARGUMENT_BUFFER_TOO_SMALL` when the answer fits nowhere (the call was made); otherwise as
+ * `goatflow_plugin_manager_call`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable and `destination` is writable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_into(const struct goatflow_plugin_manager *manager,
+                                          const char *plugin,
+                                          size_t plugin_len,
+                                          const char *function,
+                                          size_t function_len,
+                                          const uint8_t *arguments,
+                                          size_t arguments_len,
+                                          const struct goatflow_plugin_call_options *options,
+                                          uint8_t *destination,
+                                          size_t destination_len,
+                                          size_t *out_len,
+                                          struct goatflow_plugin_buffer *out_overflow,
+                                          const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a switch that stops calls.
+ *
+ * Parameters:
+ * - `out_cancellation`: the switch; release with `goatflow_plugin_cancellation_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_cancellation_new(const struct goatflow_plugin_cancellation **out_cancellation,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Stop every call that was made with a switch, now and later. Returns at once.
+ *
+ * Calls that run end within some milliseconds with `…_STATUS_PLUGIN_CANCELLED`; a host callback that they are in is not
+ * interrupted. Cancelling twice does no harm.
+ *
+ * Parameters:
+ * - `cancellation`: the switch.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, also from callbacks.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_cancellation_cancel(const struct goatflow_plugin_cancellation *cancellation,
+                                            const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a switch. Calls that were made with it go on.
+ *
+ * Parameters:
+ * - `cancellation`: the switch; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_cancellation_free(const struct goatflow_plugin_cancellation *cancellation);
+
+/**
+ * Get the status number of an error.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives 0.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+int32_t goatflow_plugin_error_status(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the stable code of an error, for example `policy.sql.table_denied`.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text is static.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_code(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the message of an error: what happened, and where there is one the next step to take.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text, UTF-8, lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_message(const struct goatflow_plugin_error *error);
+
+/**
+ * Get the name of the plugin that an error is about.
+ *
+ * Parameters:
+ * - `error`: error object; NULL, a released one, or one that is not about a plugin gives "".
+ *
+ * Threads: any. The text lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_plugin(const struct goatflow_plugin_error *error);
+
+/**
+ * Get further facts about an error as a JSON object.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives "".
+ *
+ * Threads: any. The text lives until the error is released.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_error_detail(const struct goatflow_plugin_error *error);
+
+/**
+ * Tell whether the same request may succeed later without any change.
+ *
+ * Parameters:
+ * - `error`: error object; NULL or a released one gives 0.
+ *
+ * Threads: any.
+ * Errors: none. 1 = yes, 0 = no.
+ * Since: ABI 1.
+ */
+int32_t goatflow_plugin_error_retryable(const struct goatflow_plugin_error *error);
+
+/**
+ * Release an error object.
+ *
+ * Parameters:
+ * - `error`: error object; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_error_free(const struct goatflow_plugin_error *error);
+
+/**
+ * Find a function of a plugin, so that calls need not look it up.
+ *
+ * The handle stays valid when the plugin is unloaded and loaded again. Whether the plugin knows the function shows when it
+ * is called.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `out_function`: the function; release with `goatflow_plugin_function_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_resolve(const struct goatflow_plugin_manager *manager,
+                                         const char *plugin,
+                                         size_t plugin_len,
+                                         const char *function,
+                                         size_t function_len,
+                                         const struct goatflow_plugin_function **out_function,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function and wait for its answer. See `goatflow_plugin_manager_call`.
+ *
+ * Parameters:
+ * - `function`: the function.
+ * - `arguments`, `arguments_len`: bytes for the function, JSON by convention; may be empty.
+ * - `options`: may be NULL.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: as `goatflow_plugin_manager_call`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_call(const struct goatflow_plugin_function *function,
+                                      const uint8_t *arguments,
+                                      size_t arguments_len,
+                                      const struct goatflow_plugin_call_options *options,
+                                      struct goatflow_plugin_buffer *out_result,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Call a function and have its answer written to memory of the caller. See `goatflow_plugin_manager_call_into`.
+ *
+ * Parameters:
+ * - `function`: the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty.
+ * - `options`: may be NULL.
+ * - `destination`, `destination_len`: where the answer goes; may be empty. Must not overlap the inputs.
+ * - `out_len`: length of the answer; also set when it did not fit.
+ * - `out_overflow`: takes an answer that is longer than `destination_len`; release with `goatflow_plugin_buffer_free`;
+ *   may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_call`.
+ * Errors: as `goatflow_plugin_manager_call_into`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable and `destination` is writable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_function_call_into(const struct goatflow_plugin_function *function,
+                                           const uint8_t *arguments,
+                                           size_t arguments_len,
+                                           const struct goatflow_plugin_call_options *options,
+                                           uint8_t *destination,
+                                           size_t destination_len,
+                                           size_t *out_len,
+                                           struct goatflow_plugin_buffer *out_overflow,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a function.
+ *
+ * Parameters:
+ * - `function`: the function; NULL and released ones are ignored.
+ *
+ * Threads: any, also while it is being called.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_function_free(const struct goatflow_plugin_function *function);
+
+/**
+ * Let the host answer a service itself, in place of the built-in provider.
+ *
+ * Takes effect for host calls that start from now on.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `service`, `service_len`: "db", "cache", "http", "email", "config", "translate", "log" or "event".
+ * - `callback`: serves the calls; NULL = back to the built-in provider.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_INVALID` when there is no such service, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_provide(const struct goatflow_plugin_manager *manager,
+                                        const char *service,
+                                        size_t service_len,
+                                        goatflow_plugin_host_fn callback,
+                                        void *user_data,
+                                        goatflow_plugin_finalizer_fn finalizer,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Offer a function to plugins beyond the built-in ones. A function that is not declared is denied.
+ *
+ * Declaring a name again replaces the function.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `declaration_json`, `declaration_json_len`: `{"name", "permission", "access": "read|write", "target"}`. Plugins need a
+ *   permission of the type `permission` with that access; `target`, a JSON pointer, finds the text in the arguments that the
+ *   permission's scope must match; null = no scope.
+ * - `callback`: serves the calls.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` when the declaration is refused, `…_STATUS_ARGUMENT_INVALID` for a built-in or malformed
+ * name, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_declare(const struct goatflow_plugin_manager *manager,
+                                        const char *declaration_json,
+                                        size_t declaration_json_len,
+                                        goatflow_plugin_host_fn callback,
+                                        void *user_data,
+                                        goatflow_plugin_finalizer_fn finalizer,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Complete a reply with a result.
+ *
+ * Parameters:
+ * - `reply`: the reply that the callback was given.
+ * - `json`, `json_len`: the answer, JSON in the form that CONTRACT section 2.2 gives for the function; copied.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, in the callback or later.
+ * Errors: `…_STATUS_ARGUMENT_HANDLE` when the call is over (answered, past its deadline, cancelled),
+ * `…_STATUS_LIFECYCLE_TAKEN` when the reply was completed already, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The input is readable for its length; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_reply_set_result(const struct goatflow_plugin_reply *reply,
+                                         const uint8_t *json,
+                                         size_t json_len,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Complete a reply with a failure; the plugin sees `host.failed` and the message.
+ *
+ * Parameters:
+ * - `reply`: the reply that the callback was given.
+ * - `message`, `message_len`: what went wrong, UTF-8; must not hold secrets.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, in the callback or later.
+ * Errors: as `goatflow_plugin_reply_set_result`, and `…_STATUS_ARGUMENT_UTF8`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The input is readable for its length; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_reply_set_error(const struct goatflow_plugin_reply *reply,
+                                        const char *message,
+                                        size_t message_len,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a manager.
+ *
+ * Parameters:
+ * - `config_json`, `config_json_len`: configuration document (see `goatflow_plugin_config_schema`); `(NULL, 0)` = defaults.
+ * - `out_manager`: the manager; release with `goatflow_plugin_manager_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_CONFIG` when the document is refused, `…_STATUS_HOST_DATABASE` when the database can't be
+ * opened, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `config_json` is readable for `config_json_len` bytes; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_new(const char *config_json,
+                                    size_t config_json_len,
+                                    const struct goatflow_plugin_manager **out_manager,
+                                    const struct goatflow_plugin_error **out_error);
+
+/**
+ * Refuse everything from now on, wait for calls that run, and stop all plugins.
+ *
+ * Blocks at most `timeout_ms`. Calls that do not end in that time go on until their own deadlines. Release the manager
+ * afterwards.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "drained", "calls_running", "error"}]}`; release
+ *   with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_SHUT_DOWN` when it was shut down before, `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait
+ * for the call that this callback serves, `…_STATUS_ARGUMENT_HANDLE`,
+ * `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_shutdown(const struct goatflow_plugin_manager *manager,
+                                         uint64_t timeout_ms,
+                                         struct goatflow_plugin_buffer *out_report_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a manager: it refuses everything from now on. Waits for nothing.
+ *
+ * Its memory goes, and the finalizers of its callbacks run, when the last call has ended and the last function of it was
+ * released.
+ *
+ * Parameters:
+ * - `manager`: the manager; NULL and released ones are ignored.
+ *
+ * Threads: any, also from callbacks.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager);
+
+/**
+ * Load a plugin: a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
+ *
+ * Reads, checks, compiles and starts it, and lets it register. Blocks for as long as that takes, within the configured
+ * time. A plugin that fails at any step is not loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path.
+ * - `options_json`, `options_json_len`: for later versions; `(NULL, 0)` or `{}`.
+ * - `out_name`: name that the plugin is called by; release with `goatflow_plugin_buffer_free`; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; loads of different plugins run side by side.
+ * Errors: `…_STATUS_PACKAGE_…` when the package or module is refused, `…_STATUS_PLUGIN_…` when its code fails,
+ * `…_STATUS_LIFECYCLE_ALREADY_LOADED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_load(const struct goatflow_plugin_manager *manager,
+                                     const char *path,
+                                     size_t path_len,
+                                     const char *options_json,
+                                     size_t options_json_len,
+                                     struct goatflow_plugin_buffer *out_name,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Take a plugin out of service: new calls are refused at once, calls that run get time to end.
+ *
+ * Blocks at most `timeout_ms`. Its limits and counters stay, should a plugin of that name be loaded again.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+ * `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is out of service all the same;
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_unload(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       uint64_t timeout_ms,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * List the plugins in service.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings"}`,
+ *   by name; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_list(const struct goatflow_plugin_manager *manager,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what a plugin said about itself: routes, widgets, menu items, jobs, templates, translations, error codes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_json`: JSON object; text of the plugin's author; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_registration(const struct goatflow_plugin_manager *manager,
+                                             const char *plugin,
+                                             size_t plugin_len,
+                                             struct goatflow_plugin_buffer *out_json,
+                                             const struct goatflow_plugin_error **out_error);
+
+/**
+ * Let calls into a plugin again.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_enable(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Keep calls out of a plugin, and wait for those that run.
+ *
+ * Blocks at most `timeout_ms`. The plugin stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `timeout_ms`: longest wait in milliseconds.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback of the same plugin, unless `timeout_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_IN_CALLBACK` when it would wait for the call that this callback serves (nothing was changed),
+ * `…_STATUS_LIFECYCLE_BUSY` when calls did not end in time: the plugin is disabled all the same;
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_disable(const struct goatflow_plugin_manager *manager,
+                                        const char *plugin,
+                                        size_t plugin_len,
+                                        uint64_t timeout_ms,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what plugins did: calls, host calls, errors, denials with their targets, memory.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin; `(NULL, 0)` = all.
+ * - `out_json`: JSON object, or an array of such objects for all; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_stats(const struct goatflow_plugin_manager *manager,
+                                      const char *plugin,
+                                      size_t plugin_len,
+                                      struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the newest log lines of plugins.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `filter_json`, `filter_json_len`: `{"plugin": name, "level": "debug|info|warn|error", "limit": count}`, each optional;
+ *   `level` is the least important one wanted; `(NULL, 0)` = all.
+ * - `out_json`: JSON array of `{"timestamp", "plugin", "level", "message", "fields"}`, newest first; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` when the filter is refused, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_logs(const struct goatflow_plugin_manager *manager,
+                                     const char *filter_json,
+                                     size_t filter_json_len,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Forget the log lines that are kept.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_clear_logs(const struct goatflow_plugin_manager *manager,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start a call and return at once.
+ *
+ * The call runs on a thread of the library, and so do host callbacks that it causes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty; copied.
+ * - `options`: may be NULL; copied.
+ * - `completion`: takes the outcome, exactly once; may be NULL when `out_operation` is given.
+ * - `user_data`: handed to `completion`.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after `completion`, also when this function fails.
+ * - `out_operation`: the call; release with `goatflow_plugin_operation_free`; may be NULL when `completion` is given.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_OVERLOADED` when too many calls wait, `…_STATUS_LIFECYCLE_…`, `…_STATUS_ARGUMENT_…`;
+ * `completion` is not called then.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `completion` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_async(const struct goatflow_plugin_manager *manager,
+                                           const char *plugin,
+                                           size_t plugin_len,
+                                           const char *function,
+                                           size_t function_len,
+                                           const uint8_t *arguments,
+                                           size_t arguments_len,
+                                           const struct goatflow_plugin_call_options *options,
+                                           goatflow_plugin_completion_fn completion,
+                                           void *user_data,
+                                           goatflow_plugin_finalizer_fn finalizer,
+                                           const struct goatflow_plugin_operation **out_operation,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start a call whose outcome goes to a completion queue, and return at once.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty; copied.
+ * - `options`: may be NULL; copied.
+ * - `queue`: takes the outcome, exactly once; an outcome for a released queue is dropped.
+ * - `tag`: comes back with the outcome.
+ * - `out_operation`: the call; release with `goatflow_plugin_operation_free`; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: as `goatflow_plugin_manager_call_async`; the queue gets nothing then.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_enqueue(const struct goatflow_plugin_manager *manager,
+                                             const char *plugin,
+                                             size_t plugin_len,
+                                             const char *function,
+                                             size_t function_len,
+                                             const uint8_t *arguments,
+                                             size_t arguments_len,
+                                             const struct goatflow_plugin_call_options *options,
+                                             const struct goatflow_plugin_queue *queue,
+                                             uint64_t tag,
+                                             const struct goatflow_plugin_operation **out_operation,
+                                             const struct goatflow_plugin_error **out_error);
+
+/**
+ * Wait for the outcome of a call. It can be taken once.
+ *
+ * Parameters:
+ * - `operation`: the call, started by `goatflow_plugin_manager_call_async`.
+ * - `timeout_ms`: longest wait in milliseconds; 0 = only look.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PENDING` when the call has not ended in time, `…_STATUS_LIFECYCLE_TAKEN` when the outcome was
+ * taken before or went to a queue, `…_STATUS_ARGUMENT_…`; otherwise the status of the call.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_operation_wait(const struct goatflow_plugin_operation *operation,
+                                       uint64_t timeout_ms,
+                                       struct goatflow_plugin_buffer *out_result,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Stop a call: one that waits ends at once, one that runs within some milliseconds. Its outcome still arrives.
+ *
+ * Parameters:
+ * - `operation`: the call.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. When the call was made with a
+ * cancellation, that one is switched: it stops the other calls that were made with it, too.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_operation_cancel(const struct goatflow_plugin_operation *operation,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a call. It goes on, and its outcome still arrives at its completion or queue.
+ *
+ * Parameters:
+ * - `operation`: the call; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_operation_free(const struct goatflow_plugin_operation *operation);
+
+/**
+ * Get the policy of a plugin: what is stored, what is in force, and where each line of it comes from.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a plugin that is loaded or has a stored policy.
+ * - `out_json`: JSON object `{"plugin", "revision", "stored", "effective"}`; `revision` 0 and `stored` null mean that the
+ *   default grant is in force; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_get(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Store an administrator's policy for a plugin and put it in force, at once and for every host call that starts from now on.
+ *
+ * The document is the whole policy of the plugin. A document that is refused changes nothing. The plugin need not be
+ * loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `policy_json`, `policy_json_len`: policy document (see `goatflow_plugin_policy_schema`); `(NULL, 0)` removes the stored
+ *   one, so that the default grant is in force again.
+ * - `expected_revision`: revision that the change is based on, 0 for none; `GOATFLOW_PLUGIN_ANY_REVISION` = whatever it is.
+ * - `out_revision`: the new revision; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; concurrent changes are put in force one after the other.
+ * Errors: `…_STATUS_POLICY_DOCUMENT_INVALID` with all problems in the detail, `…_STATUS_POLICY_REVISION_CONFLICT` when
+ * somebody else changed it meanwhile, `…_STATUS_PACKAGE_NAME_INVALID`, `…_STATUS_LIFECYCLE_SHUT_DOWN`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_set(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   const char *policy_json,
+                                   size_t policy_json_len,
+                                   uint64_t expected_revision,
+                                   uint64_t *out_revision,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Check a policy document without putting it in force.
+ *
+ * Parameters:
+ * - `policy_json`, `policy_json_len`: policy document.
+ * - `out_report_json`: JSON object `{"valid", "problems": [{"path", "message"}], "warnings": […]}`; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`. A document that is not valid is no error: the report tells.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_validate(const char *policy_json,
+                                        size_t policy_json_len,
+                                        struct goatflow_plugin_buffer *out_report_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of policy documents.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_schema(struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a completion queue.
+ *
+ * Parameters:
+ * - `out_queue`: the queue; release with `goatflow_plugin_queue_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ENVIRONMENT_RESOURCES` when the process has no descriptor left, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_new(const struct goatflow_plugin_queue **out_queue,
+                                  const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get a descriptor that is readable while outcomes wait, for poll, epoll and event loops.
+ *
+ * Parameters:
+ * - `queue`: the queue, which owns the descriptor: do not read or close it; duplicate it to keep it longer.
+ * - `out_fd`: the descriptor.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_fd(const struct goatflow_plugin_queue *queue,
+                                 int32_t *out_fd,
+                                 const struct goatflow_plugin_error **out_error);
+
+/**
+ * Take outcomes from a queue, waiting for a first one.
+ *
+ * Parameters:
+ * - `queue`: the queue.
+ * - `out_completions`: array that takes the outcomes; their results and errors belong to the caller.
+ * - `capacity`: number of elements of `out_completions`.
+ * - `timeout_ms`: longest wait in milliseconds; 0 = only look; `UINT64_MAX` = for ever.
+ * - `out_count`: number of outcomes taken; 0 when none came in time.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; several may wait.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`. A call that failed is no error here: see its `status`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_completions` is writable for `capacity` elements; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_next(const struct goatflow_plugin_queue *queue,
+                                   struct goatflow_plugin_completion *out_completions,
+                                   size_t capacity,
+                                   uint64_t timeout_ms,
+                                   size_t *out_count,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a queue. Calls go on; their outcomes are dropped. Threads that wait for outcomes get
+ * `…_STATUS_ARGUMENT_HANDLE`.
+ *
+ * Parameters:
+ * - `queue`: the queue; NULL and released ones are ignored.
+ *
+ * Threads: any; not while another thread waits for its descriptor.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_queue_free(const struct goatflow_plugin_queue *queue);
+
+/**
+ * Subscribe to events of the library and to what plugins publish.
+ *
+ * Events arrive in the order in which they happened. When callbacks are too slow, at most 10,000 events wait; further ones
+ * are dropped.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. Kinds:
+ *   "plugin.loaded", "plugin.unloaded", "plugin.enabled", "plugin.disabled", "policy.changed", "call.denied", "log",
+ *   "published".
+ * - `callback`: takes the events.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_subscription`: the subscription; release with `goatflow_plugin_subscription_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` and `…_STATUS_ARGUMENT_INVALID` when the filter is refused,
+ * `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_subscription_new(const struct goatflow_plugin_manager *manager,
+                                         const char *filter_json,
+                                         size_t filter_json_len,
+                                         goatflow_plugin_event_fn callback,
+                                         void *user_data,
+                                         goatflow_plugin_finalizer_fn finalizer,
+                                         const struct goatflow_plugin_subscription **out_subscription,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a subscription: no new events arrive. Does not wait for a callback that runs.
+ *
+ * Parameters:
+ * - `subscription`: the subscription; NULL and released ones are ignored.
+ *
+ * Threads: any, also from its own callback.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_subscription_free(const struct goatflow_plugin_subscription *subscription);
+
+/**
+ * Get the version of the ABI that the library implements.
+ *
+ * Parameters: none.
+ *
+ * Threads: any.
+ * Errors: none; 0 when the library can't answer.
+ * Since: ABI 1.
+ */
+uint32_t goatflow_plugin_abi_version(void);
+
+/**
+ * Get the version of the library, for example "0.1.0".
+ *
+ * Parameters: none.
+ *
+ * Threads: any. The text is static.
+ * Errors: none; "" when the library can't answer.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_version(void);
+
+/**
+ * Check that the library implements the ABI that a program was compiled against.
+ *
+ * Call it once with `GOATFLOW_PLUGIN_ABI_VERSION` before anything else.
+ *
+ * Parameters:
+ * - `header_abi_version`: the macro of the header that the program was compiled with.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_ABI` when the versions do not fit.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_abi_check(uint32_t header_abi_version, const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the stable code that belongs to a status number.
+ *
+ * Parameters:
+ * - `status`: status as any function returns it.
+ *
+ * Threads: any. The text is static.
+ * Errors: none; "ok" for 0, "unknown" for numbers that no error has.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_status_slug(int32_t status);
+
+/**
+ * Get all status numbers with their codes, for bindings.
+ *
+ * Parameters:
+ * - `out_json`: JSON array of `{"status", "code", "constant", "retryable"}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_status_table(struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what this machine and this process offer: versions, CPU count, signal handlers in force, stack sizes.
+ *
+ * Parameters:
+ * - `out_json`: JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_doctor(struct goatflow_plugin_buffer *out_json, const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of the configuration document of a manager.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_config_schema(struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start a call and return at once.
+ *
+ * The call runs on a thread of the library, and so do host callbacks that it causes.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty; copied.
+ * - `options`: may be NULL; copied.
+ * - `completion`: takes the outcome, exactly once; may be NULL when `out_operation` is given.
+ * - `user_data`: handed to `completion`.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after `completion`, also when this function fails.
+ * - `out_operation`: the call; release with `goatflow_plugin_operation_free`; may be NULL when `completion` is given.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_OVERLOADED` when too many calls wait, `…_STATUS_LIFECYCLE_…`, `…_STATUS_ARGUMENT_…`;
+ * `completion` is not called then.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `completion` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_async(const struct goatflow_plugin_manager *manager,
+                                           const char *plugin,
+                                           size_t plugin_len,
+                                           const char *function,
+                                           size_t function_len,
+                                           const uint8_t *arguments,
+                                           size_t arguments_len,
+                                           const struct goatflow_plugin_call_options *options,
+                                           goatflow_plugin_completion_fn completion,
+                                           void *user_data,
+                                           goatflow_plugin_finalizer_fn finalizer,
+                                           const struct goatflow_plugin_operation **out_operation,
+                                           const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start a call whose outcome goes to a completion queue, and return at once.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `function`, `function_len`: name of the function.
+ * - `arguments`, `arguments_len`: bytes for the function; may be empty; copied.
+ * - `options`: may be NULL; copied.
+ * - `queue`: takes the outcome, exactly once; an outcome for a released queue is dropped.
+ * - `tag`: comes back with the outcome.
+ * - `out_operation`: the call; release with `goatflow_plugin_operation_free`; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: as `goatflow_plugin_manager_call_async`; the queue gets nothing then.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_call_enqueue(const struct goatflow_plugin_manager *manager,
+                                             const char *plugin,
+                                             size_t plugin_len,
+                                             const char *function,
+                                             size_t function_len,
+                                             const uint8_t *arguments,
+                                             size_t arguments_len,
+                                             const struct goatflow_plugin_call_options *options,
+                                             const struct goatflow_plugin_queue *queue,
+                                             uint64_t tag,
+                                             const struct goatflow_plugin_operation **out_operation,
+                                             const struct goatflow_plugin_error **out_error);
+
+/**
+ * Wait for the outcome of a call. It can be taken once.
+ *
+ * Parameters:
+ * - `operation`: the call, started by `goatflow_plugin_manager_call_async`.
+ * - `timeout_ms`: longest wait in milliseconds; 0 = only look.
+ * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PENDING` when the call has not ended in time, `…_STATUS_LIFECYCLE_TAKEN` when the outcome was
+ * taken before or went to a queue, `…_STATUS_ARGUMENT_…`; otherwise the status of the call.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_operation_wait(const struct goatflow_plugin_operation *operation,
+                                       uint64_t timeout_ms,
+                                       struct goatflow_plugin_buffer *out_result,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Stop a call: one that waits ends at once, one that runs within some milliseconds. Its outcome still arrives.
+ *
+ * Parameters:
+ * - `operation`: the call.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. When the call was made with a
+ * cancellation, that one is switched: it stops the other calls that were made with it, too.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_operation_cancel(const struct goatflow_plugin_operation *operation,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a call. It goes on, and its outcome still arrives at its completion or queue.
+ *
+ * Parameters:
+ * - `operation`: the call; NULL and released ones are ignored.
+ *
+ * Threads: any.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_operation_free(const struct goatflow_plugin_operation *operation);
+
+/**
+ * Get the policy of a plugin: what is stored, what is in force, and where each line of it comes from.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a plugin that is loaded or has a stored policy.
+ * - `out_json`: JSON object `{"plugin", "revision", "stored", "effective"}`; `revision` 0 and `stored` null mean that the
+ *   default grant is in force; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_get(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Store an administrator's policy for a plugin and put it in force, at once and for every host call that starts from now on.
+ *
+ * The document is the whole policy of the plugin. A document that is refused changes nothing. The plugin need not be
+ * loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `policy_json`, `policy_json_len`: policy document (see `goatflow_plugin_policy_schema`); `(NULL, 0)` removes the stored
+ *   one, so that the default grant is in force again.
+ * - `expected_revision`: revision that the change is based on, 0 for none; `GOATFLOW_PLUGIN_ANY_REVISION` = whatever it is.
+ * - `out_revision`: the new revision; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; concurrent changes are put in force one after the other.
+ * Errors: `…_STATUS_POLICY_DOCUMENT_INVALID` with all problems in the detail, `…_STATUS_POLICY_REVISION_CONFLICT` when
+ * somebody else changed it meanwhile, `…_STATUS_PACKAGE_NAME_INVALID`, `…_STATUS_LIFECYCLE_SHUT_DOWN`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_set(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   const char *policy_json,
+                                   size_t policy_json_len,
+                                   uint64_t expected_revision,
+                                   uint64_t *out_revision,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Check a policy document without putting it in force.
+ *
+ * Parameters:
+ * - `policy_json`, `policy_json_len`: policy document.
+ * - `out_report_json`: JSON object `{"valid", "problems": [{"path", "message"}], "warnings": […]}`; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`. A document that is not valid is no error: the report tells.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_validate(const char *policy_json,
+                                        size_t policy_json_len,
+                                        struct goatflow_plugin_buffer *out_report_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of policy documents.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_schema(struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make a completion queue.
+ *
+ * Parameters:
+ * - `out_queue`: the queue; release with `goatflow_plugin_queue_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ENVIRONMENT_RESOURCES` when the process has no descriptor left, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_new(const struct goatflow_plugin_queue **out_queue,
+                                  const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get a descriptor that is readable while outcomes wait, for poll, epoll and event loops.
+ *
+ * Parameters:
+ * - `queue`: the queue, which owns the descriptor: do not read or close it; duplicate it to keep it longer.
+ * - `out_fd`: the descriptor.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_fd(const struct goatflow_plugin_queue *queue,
+                                 int32_t *out_fd,
+                                 const struct goatflow_plugin_error **out_error);
+
+/**
+ * Take outcomes from a queue, waiting for a first one.
+ *
+ * Parameters:
+ * - `queue`: the queue.
+ * - `out_completions`: array that takes the outcomes; their results and errors belong to the caller.
+ * - `capacity`: number of elements of `out_completions`.
+ * - `timeout_ms`: longest wait in milliseconds; 0 = only look; `UINT64_MAX` = for ever.
+ * - `out_count`: number of outcomes taken; 0 when none came in time.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; several may wait.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`. A call that failed is no error here: see its `status`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_completions` is writable for `capacity` elements; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_queue_next(const struct goatflow_plugin_queue *queue,
+                                   struct goatflow_plugin_completion *out_completions,
+                                   size_t capacity,
+                                   uint64_t timeout_ms,
+                                   size_t *out_count,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a queue. Calls go on; their outcomes are dropped. Threads that wait for outcomes get
+ * `…_STATUS_ARGUMENT_HANDLE`.
+ *
+ * Parameters:
+ * - `queue`: the queue; NULL and released ones are ignored.
+ *
+ * Threads: any; not while another thread waits for its descriptor.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_queue_free(const struct goatflow_plugin_queue *queue);
+
+/**
+ * Subscribe to events of the library and to what plugins publish.
+ *
+ * Events arrive in the order in which they happened. When callbacks are too slow, at most 10,000 events wait; further ones
+ * are dropped.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. Kinds:
+ *   "plugin.loaded", "plugin.unloaded", "plugin.enabled", "plugin.disabled", "policy.changed", "call.denied", "log",
+ *   "published".
+ * - `callback`: takes the events.
+ * - `user_data`: handed to the callback.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
+ *   function fails.
+ * - `out_subscription`: the subscription; release with `goatflow_plugin_subscription_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_JSON` and `…_STATUS_ARGUMENT_INVALID` when the filter is refused,
+ * `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `callback` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_subscription_new(const struct goatflow_plugin_manager *manager,
+                                         const char *filter_json,
+                                         size_t filter_json_len,
+                                         goatflow_plugin_event_fn callback,
+                                         void *user_data,
+                                         goatflow_plugin_finalizer_fn finalizer,
+                                         const struct goatflow_plugin_subscription **out_subscription,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Release a subscription: no new events arrive. Does not wait for a callback that runs.
+ *
+ * Parameters:
+ * - `subscription`: the subscription; NULL and released ones are ignored.
+ *
+ * Threads: any, also from its own callback.
+ * Errors: none.
+ * Since: ABI 1.
+ */
+void goatflow_plugin_subscription_free(const struct goatflow_plugin_subscription *subscription);
+
+/**
+ * Get the version of the ABI that the library implements.
+ *
+ * Parameters: none.
+ *
+ * Threads: any.
+ * Errors: none; 0 when the library can't answer.
+ * Since: ABI 1.
+ */
+uint32_t goatflow_plugin_abi_version(void);
+
+/**
+ * Get the version of the library, for example "0.1.0".
+ *
+ * Parameters: none.
+ *
+ * Threads: any. The text is static.
+ * Errors: none; "" when the library can't answer.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_version(void);
+
+/**
+ * Check that the library implements the ABI that a program was compiled against.
+ *
+ * Call it once with `GOATFLOW_PLUGIN_ABI_VERSION` before anything else.
+ *
+ * Parameters:
+ * - `header_abi_version`: the macro of the header that the program was compiled with.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_ABI` when the versions do not fit.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_abi_check(uint32_t header_abi_version, const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the stable code that belongs to a status number.
+ *
+ * Parameters:
+ * - `status`: status as any function returns it.
+ *
+ * Threads: any. The text is static.
+ * Errors: none; "ok" for 0, "unknown" for numbers that no error has.
+ * Since: ABI 1.
+ */
+const char *goatflow_plugin_status_slug(int32_t status);
+
+/**
+ * Get all status numbers with their codes, for bindings.
+ *
+ * Parameters:
+ * - `out_json`: JSON array of `{"status", "code", "constant", "retryable"}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_status_table(struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what this machine and this process offer: versions, CPU count, signal handlers in force, stack sizes.
+ *
+ * Parameters:
+ * - `out_json`: JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_doctor(struct goatflow_plugin_buffer *out_json, const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of the configuration document of a manager.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_config_schema(struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* GOATFLOW_PLUGIN_H */
