@@ -47,6 +47,15 @@ pub unsafe extern "C" fn goatflow_plugin_policy_get(
 
 /// Store an administrator's policy for a plugin and put it in force, at once and for every host call that starts from now on.
 ///
+/// ```c
+/// const char *policy =
+///     "{\"version\":1,\"status\":\"approved\",\"permissions\":"
+///     "[{\"type\":\"db\",\"access\":\"read\",\"scope\":[\"ticket\"]}]}";
+/// uint64_t revision = 0;
+///
+/// goatflow_plugin_policy_set(NULL, "stats", 5, policy, strlen(policy), GOATFLOW_PLUGIN_ANY_REVISION, &revision, NULL);
+/// ```
+///
 /// The document is the whole policy of the plugin. A document that is refused changes nothing. The plugin need not be
 /// loaded.
 ///

@@ -178,6 +178,22 @@ pub unsafe extern "C" fn goatflow_plugin_queue_fd(
 
 /// Take outcomes from a queue, waiting for a first one.
 ///
+/// ```c
+/// const goatflow_plugin_queue *queue = NULL;
+/// goatflow_plugin_completion done[16];
+/// size_t count = 0;
+///
+/// goatflow_plugin_queue_new(&queue, NULL);
+/// goatflow_plugin_manager_call_enqueue(NULL, "stats", 5, "overview", 8, NULL, 0, NULL, queue, 7, NULL, NULL);
+/// goatflow_plugin_queue_next(queue, done, 16, 1000, &count, NULL);
+/// for (size_t i = 0; i < count; i++) {
+///     printf("%llu: %d\n", (unsigned long long)done[i].tag, (int)done[i].status);
+///     goatflow_plugin_buffer_free(&done[i].result);
+///     goatflow_plugin_error_free(done[i].error);
+/// }
+/// goatflow_plugin_queue_free(queue);
+/// ```
+///
 /// Parameters:
 /// - `queue`: the queue.
 /// - `out_completions`: array that takes the outcomes; their results and errors belong to the caller.

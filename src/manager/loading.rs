@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::{Generation, Slot};
+use crate::plugin::name::shorten;
 use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration};
 use crate::policy::{Policy, ResourceRequest, request};
 use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
@@ -26,7 +27,7 @@ struct Candidate {
 
 pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
     let artifact = crate::package::open(path, manager.settings.module.module_bytes)?;
-    load_artifact(manager, artifact).map_err(|error| error.with_detail("path", path.display().to_string()))
+    load_artifact(manager, artifact).map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
 }
 
 fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
@@ -136,7 +137,7 @@ fn check_identity(manifest: Option<&Manifest>, registration: &Registration) -> R
     let mismatch = |what: &str, announced: &str, registered: &str| {
         Err(Error::new(
             ErrorCode::PackageNameMismatch,
-            format!("the manifest says {what} `{announced}`, the plugin registers as `{}`", crate::plugin::name::shorten(registered, 80)),
+            format!("the manifest says {what} `{announced}`, the plugin registers as `{}`", shorten(registered, 80)),
         ))
     };
     if manifest.name != registration.name() {

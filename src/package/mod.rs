@@ -20,7 +20,7 @@ pub fn open(path: &Path, max_code_bytes: usize) -> Result<Artifact> {
         } else {
             ErrorCode::EnvironmentIo
         };
-        Error::new(code, format!("can't open the plugin `{}`", path.display())).with_source(error)
+        Error::new(code, format!("can't open the plugin `{}`", shown(path))).with_source(error)
     })?;
     if metadata.is_dir() {
         return open_directory(path, max_code_bytes);
@@ -29,10 +29,10 @@ pub fn open(path: &Path, max_code_bytes: usize) -> Result<Artifact> {
     if !is_module {
         return Err(Error::new(
             ErrorCode::PackageModuleInvalid,
-            format!("`{}` is neither a directory nor a .wasm file", path.display()),
+            format!("`{}` is neither a directory nor a .wasm file", shown(path)),
         ));
     }
-    Ok(Artifact { manifest: None, code: read(path, max_code_bytes)?, origin: path.display().to_string() })
+    Ok(Artifact { manifest: None, code: read(path, max_code_bytes)?, origin: shown(path) })
 }
 
 fn open_directory(directory: &Path, max_code_bytes: usize) -> Result<Artifact> {
@@ -44,7 +44,7 @@ fn open_directory(directory: &Path, max_code_bytes: usize) -> Result<Artifact> {
     }
     let module = module_path(directory, &manifest)?;
     let code = read(&module, max_code_bytes)?;
-    Ok(Artifact { manifest: Some(manifest), code, origin: directory.display().to_string() })
+    Ok(Artifact { manifest: Some(manifest), code, origin: shown(directory) })
 }
 
 fn read_manifest(directory: &Path) -> Result<Manifest> {
@@ -53,12 +53,12 @@ fn read_manifest(directory: &Path) -> Result<Manifest> {
         let problem = if present.is_empty() { "has no manifest" } else { "has two manifests" };
         return Err(Error::new(
             ErrorCode::PackageManifestMissing,
-            format!("`{}` {problem} (exactly one of plugin.yaml and manifest.json)", directory.display()),
+            format!("`{}` {problem} (exactly one of plugin.yaml and manifest.json)", shown(directory)),
         ));
     };
     let text = read(&directory.join(name), MAX_MANIFEST_BYTES)?;
     let manifest = if name.ends_with(".json") { Manifest::from_json(&text) } else { Manifest::from_yaml(&text) };
-    manifest.map_err(|error| error.prefixed(&directory.join(name).display().to_string()))
+    manifest.map_err(|error| error.prefixed(&shown(&directory.join(name))))
 }
 
 /// The module that the manifest names, or the only `.wasm` file beside it.
@@ -75,7 +75,7 @@ fn module_path(directory: &Path, manifest: &Manifest) -> Result<PathBuf> {
             ErrorCode::PackageModuleMissing,
             format!(
                 "`{}` has {} .wasm file (name it in the manifest: `wasm: FILE`)",
-                directory.display(),
+                shown(directory),
                 if found.is_none() { "no" } else { "more than one" }
             ),
         )),
@@ -110,7 +110,7 @@ fn inside(directory: &Path, relative: &str) -> Result<PathBuf> {
 fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(|error| io(path, error))?;
     if !metadata.is_file() {
-        return Err(Error::new(ErrorCode::PackageModuleInvalid, format!("`{}` is not a regular file", path.display())));
+        return Err(Error::new(ErrorCode::PackageModuleInvalid, format!("`{}` is not a regular file", shown(path))));
     }
     let file = std::fs::File::open(path).map_err(|error| io(path, error))?;
     let mut bytes = Vec::new();
@@ -118,14 +118,19 @@ fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>> {
     if bytes.len() > max_bytes {
         return Err(Error::new(
             ErrorCode::PackageModuleLimits,
-            format!("`{}` is larger than {max_bytes} bytes", path.display()),
+            format!("`{}` is larger than {max_bytes} bytes", shown(path)),
         ));
     }
     Ok(bytes)
 }
 
 fn io(path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorCode::EnvironmentIo, format!("can't read `{}`", path.display())).with_source(error)
+    Error::new(ErrorCode::EnvironmentIo, format!("can't read `{}`", shown(path))).with_source(error)
+}
+
+/// A path for a message; paths come from outside and may be long.
+fn shown(path: &Path) -> String {
+    shorten(&path.display().to_string(), 300)
 }
 
 fn unsupported(what: &str) -> Error {

@@ -30,6 +30,28 @@ fn preamble() -> String {
  * - The library installs handlers for SIGSEGV, SIGILL and SIGFPE when the first plugin is loaded, which pass on what is not
  *   theirs; a program that installs its own handlers later must pass on what is not its own, or configure \"signals\": \"off\".
  *   It never changes the signal mask, the locale or the working directory, and stays mapped after dlclose().
+ *
+ * In short:
+ *
+ * ```c
+ * const goatflow_plugin_manager *manager = NULL;
+ * const goatflow_plugin_error *error = NULL;
+ * goatflow_plugin_buffer name = {NULL, 0, 0}, answer = {NULL, 0, 0};
+ *
+ * if (goatflow_plugin_abi_check(GOATFLOW_PLUGIN_ABI_VERSION, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_new(NULL, 0, &manager, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_load(manager, \"plugin.wasm\", 11, NULL, 0, &name, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_call(manager, (const char *)name.data, name.len, \"hello\", 5, NULL, 0, NULL, &answer,
+ *                                  &error) == GOATFLOW_PLUGIN_STATUS_OK) {
+ *     fwrite(answer.data, 1, answer.len, stdout);
+ * } else {
+ *     fprintf(stderr, \"%s: %s\\n\", goatflow_plugin_error_code(error), goatflow_plugin_error_message(error));
+ * }
+ * goatflow_plugin_buffer_free(&answer);
+ * goatflow_plugin_buffer_free(&name);
+ * goatflow_plugin_error_free(error);
+ * goatflow_plugin_manager_free(manager);
+ * ```
  */",
     )
 }

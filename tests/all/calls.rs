@@ -303,7 +303,7 @@ fn calls_that_wait_for_each_other_fail_at_once() {
             let calls: Vec<_> = (0..plugins.len())
                 .map(|index| {
                     let (host, next) = (&host, plugins[(index + 1) % plugins.len()]);
-                    let arguments = json!({"key": "meet", "plugin": next, "function": "echo", "args": {"x": 1}});
+                    let arguments = json!({"key": "meet", "plugin": next, "function": "echo", "args": [1]});
                     scope.spawn(move || {
                         let answer = host.call(plugins[index], "then:plugin_call", arguments.to_string()).unwrap().unwrap();
                         split_error(serde_json::from_slice(&answer).unwrap())
@@ -315,7 +315,7 @@ fn calls_that_wait_for_each_other_fail_at_once() {
         let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
         assert_eq!(failed.len(), 1, "{outcomes:?}");
         assert_eq!(failed[0]["code"], "lifecycle.deadlock");
-        assert!(outcomes.iter().flatten().all(|answer| *answer == json!({"x": 1})));
+        assert!(outcomes.iter().flatten().all(|answer| *answer == json!([1])));
         for name in plugins {
             assert_eq!(host.stats(name)["runtime"]["instances_discarded"], 0);
         }

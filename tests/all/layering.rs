@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Boxes from the bottom. Boxes of one layer don't import each other, except in the lowest one, whose files are one box.
 const LAYERS: [&[&str]; 8] = [
-    &["bounded", "clock", "doctor", "error", "executor"],
+    &["bounded", "clock", "doctor", "error", "executor", "json"],
     &["plugin"],
     &["host", "policy"],
     &["package", "providers", "runtime", "sandbox"],
@@ -98,9 +98,8 @@ fn imports_point_down() {
             continue;
         }
         let text = std::fs::read_to_string(file).unwrap();
-        let mut names = imported(&text, "crate::");
-        // The command line is another crate; macros name the library from outside.
-        names.extend(imported(&text, "goatflow_plugin::"));
+        // The command line is a crate of its own.
+        let names = imported(&text, if first == "cli" { "goatflow_plugin::" } else { "crate::" });
         for name in names {
             // Macros live at the crate's root.
             if name == "error_codes" || name == "bug" {
@@ -119,7 +118,10 @@ fn imports_point_down() {
 #[test]
 fn every_module_has_a_layer() {
     let library = include_str!("../../src/lib.rs");
-    let modules: Vec<&str> = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let modules: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
     assert!(modules.len() > 10, "{modules:?}");
     for module in modules {
         assert!(layer(module).is_some(), "`{module}` is in no layer");

@@ -77,10 +77,9 @@ fn the_default_policy_denies_what_it_should() {
             // db read on the declared tables, its own cache, log and translate; events have no permission of their own.
             Function::DbQuery | Function::CacheGet | Function::CacheSet | Function::CacheDelete => Ok(()),
             Function::Log | Function::Translate | Function::PublishEvent => Ok(()),
-            Function::DbExec | Function::ConfigGet => Err("policy.permission_missing"),
-            Function::HttpRequest => Err("policy.http.url_denied"),
-            Function::SendEmail => Err("policy.email.recipient_denied"),
-            Function::PluginCall => Err("policy.callee_denied"),
+            Function::DbExec | Function::ConfigGet | Function::HttpRequest | Function::SendEmail | Function::PluginCall => {
+                Err("policy.permission_missing")
+            }
         };
         let answer = host.ask("greedy", function.name(), &request(*function)).map(drop);
         assert_eq!(answer, expected.map_err(str::to_owned), "{}", function.name());
@@ -171,6 +170,8 @@ fn a_blocked_plugin_is_not_called_and_calls_nothing() {
         // A call that is under way when the plugin is blocked: its next host call is refused.
         let mut arguments = request(*function);
         arguments["key"] = json!("stop");
+        // `translate` reads `args` as well.
+        arguments["args"] = json!([]);
         let (sender, receiver) = mpsc::channel();
         let done = Box::new(move |outcome| drop(sender.send(outcome)));
         let name = format!("then:{}", function.name());
@@ -541,7 +542,7 @@ fn arguments_that_readers_disagree_about_are_refused() {
         r#"{"query":"SELECT 1","\u0071uery":"SELECT 2"}"#,
         r#"{"query":"SELECT ?","args":[9007199254740993]}"#,
         r#"{"query":"SELECT ?","args":[-9007199254740993]}"#,
-        r#"{"query":"SELECT ?","args":[18446744073709551616]}"#,
+        r#"{"query":"SELECT ?","args":[18446744073709551617]}"#,
         r#"{"query":"SELECT ?","args":[[1]]}"#,
         r#"{"query":"SELECT ?","args":[{"a":1}]}"#,
         "\u{feff}{\"query\":\"SELECT 1\"}",
@@ -639,6 +640,7 @@ impl Wall {
 #[test]
 fn the_second_wall_holds_when_the_gate_is_fooled() {
     let triggers = "
+        CREATE INDEX by_title ON ticket (title);
         CREATE TRIGGER on_note AFTER INSERT ON notes BEGIN INSERT INTO audit (body) VALUES (new.body); END;
         CREATE TABLE line (id INTEGER PRIMARY KEY, note_id INTEGER REFERENCES notes(id) ON DELETE CASCADE);";
     let wall = Wall::new(triggers);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use goatflow_plugin::error::{Error, ErrorCode, Result};
@@ -405,36 +405,42 @@ impl Gate {
 
     /// Waits until so many calls have come to the gate.
     pub fn await_entered(&self, count: usize) {
-        let state = self.state.lock().unwrap();
-        let (_state, timeout) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.entered < count).unwrap();
+        let (state, timeout) =
+            self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| state.entered < count).unwrap();
+        drop(state);
         assert!(!timeout.timed_out(), "{count} calls did not come to the gate");
     }
 
     pub fn entered(&self) -> usize {
-        self.state.lock().unwrap().entered
+        self.lock().entered
     }
 
     pub fn open(&self) {
-        self.state.lock().unwrap().open = true;
+        self.lock().open = true;
         self.changed.notify_all();
     }
 
     /// Lets one call through.
     pub fn let_one_through(&self) {
-        self.state.lock().unwrap().passes += 1;
+        self.lock().passes += 1;
         self.changed.notify_all();
     }
 
     fn enter(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.lock();
         state.entered += 1;
         self.changed.notify_all();
         let stopped = |state: &mut GateState| !state.open && state.passes == 0;
         let (mut state, timeout) = self.changed.wait_timeout_while(state, PATIENCE, stopped).unwrap();
-        assert!(!timeout.timed_out(), "the gate was never opened");
-        if !state.open {
+        if !state.open && !timeout.timed_out() {
             state.passes -= 1;
         }
+        drop(state);
+        assert!(!timeout.timed_out(), "the gate was never opened");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

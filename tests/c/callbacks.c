@@ -13,6 +13,8 @@ enum act {
     SILENT,           /* OK without a result */
     FAIL_TEXT,        /* set_error(text), OK */
     FAIL_STATUS,      /* return status */
+    FAIL_BOTH,        /* set_error(text), return status */
+    RESULT_THEN_STATUS, /* set_result(text), return status */
     TWICE,            /* two results */
     RESULT_AND_ERROR, /* a result, then an error */
     KEEP,             /* PENDING, and nobody answers */
@@ -87,6 +89,14 @@ static int32_t on_call(void *user_data, const goatflow_plugin_host_call *host_ca
         self->reply_status = goatflow_plugin_reply_set_error(reply, S(self->text), NULL);
         break;
     case FAIL_STATUS:
+        status = self->status;
+        break;
+    case FAIL_BOTH:
+        self->reply_status = goatflow_plugin_reply_set_error(reply, S(self->text), NULL);
+        status = self->status;
+        break;
+    case RESULT_THEN_STATUS:
+        self->reply_status = goatflow_plugin_reply_set_result(reply, B(self->text), NULL);
         status = self->status;
         break;
     case TWICE:
@@ -208,20 +218,47 @@ static void answers(void) {
     CHECK_CONTAINS(out, "the \\\"org\\\" is gone");
     CHECK_INT(self->reply_status, 0);
 
-    CASE("a callback fails with a status");
+    CASE("a callback fails with a status: the plugin sees those of policy and host as they are, others as host.failed");
     self->act = FAIL_STATUS;
+    static const struct {
+        int32_t status;
+        const char *code;
+    } statuses[] = {
+        {GOATFLOW_PLUGIN_STATUS_HOST_NOT_FOUND, "\"host.not_found\""},
+        {GOATFLOW_PLUGIN_STATUS_HOST_DATABASE, "\"host.database\""},
+        {GOATFLOW_PLUGIN_STATUS_POLICY_TARGET_DENIED, "\"policy.target_denied\""},
+        {GOATFLOW_PLUGIN_STATUS_ARGUMENT_INVALID, "\"host.failed\""},
+        {GOATFLOW_PLUGIN_STATUS_PLUGIN_CANCELLED, "\"host.failed\""},
+        {GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SHUT_DOWN, "\"host.failed\""},
+        {GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_FORKED, "\"host.failed\""},
+        {GOATFLOW_PLUGIN_STATUS_INTERNAL_PANIC, "\"host.failed\""},
+        {-1, "\"host.failed\""},
+        {2, "\"host.failed\""},
+        {99, "\"host.failed\""},
+        {12345, "\"host.failed\""},
+        {INT32_MAX, "\"host.failed\""},
+        {INT32_MIN, "\"host.failed\""},
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        self->status = statuses[i].status;
+        CHECK_OK(ASK(self, &out, ERR));
+        CHECK_CONTAINS(out, statuses[i].code);
+    }
+
+    CASE("a callback fails with a status and a text");
+    self->act = FAIL_BOTH;
+    self->text = "no such org";
     self->status = GOATFLOW_PLUGIN_STATUS_HOST_NOT_FOUND;
     CHECK_OK(ASK(self, &out, ERR));
-    CHECK(check_contains((const char *)out.data, out.len, "\"host.failed\""));
-    CHECK_CONTAINS(out, "host.not_found"); /* in the message */
+    CHECK(check_contains((const char *)out.data, out.len, "\"host.not_found\""));
+    CHECK_CONTAINS(out, "no such org");
 
-    CASE("a callback returns a status that does not exist");
-    static const int32_t strange[] = {-1, 2, 3, 99, 12345, INT32_MAX, INT32_MIN};
-    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
-        self->status = strange[i];
-        CHECK_OK(ASK(self, &out, ERR));
-        CHECK_CONTAINS(out, "{\"failed\":{");
-    }
+    CASE("a result does not count when the callback then fails");
+    self->act = RESULT_THEN_STATUS;
+    self->text = "\"a result\"";
+    CHECK_OK(ASK(self, &out, ERR));
+    CHECK(!check_contains((const char *)out.data, out.len, "a result"));
+    CHECK_CONTAINS(out, "\"host.not_found\"");
 
     CASE("a callback answers twice: the first counts, the second is refused");
     self->act = TWICE;

@@ -87,7 +87,15 @@ static void one(uint64_t *state) {
     text a = random_text(state), b = random_text(state), c = random_text(state);
     uint64_t ms = roll(state) % 3;
     goatflow_plugin_completion completions[4];
-    goatflow_plugin_call_options options = options_init(), *given = roll(state) % 2 ? &options : NULL;
+    struct { /* a struct_size may say that there is more */
+        goatflow_plugin_call_options known;
+        uint8_t more[256];
+    } room_for_options;
+    memset(&room_for_options, 0, sizeof room_for_options);
+    room_for_options.known = options_init();
+    if (roll(state) % 16 == 0) room_for_options.more[roll(state) % 200] = 1;
+#define options room_for_options.known
+    goatflow_plugin_call_options *given = roll(state) % 2 ? &options : NULL;
     options.timeout_ms = 1 + roll(state) % 50;
     if (roll(state) % 8 == 0) options.struct_size = roll(state) % 200;
     if (roll(state) % 16 == 0) options.flags = roll(state);

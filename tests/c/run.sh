@@ -20,7 +20,7 @@ export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$DIST/libgoatflow_plugin.
 export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
 export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
 FUNCTIONAL="arguments calls callbacks lifecycle threads"
-MEMCHECKED="arguments calls callbacks lifecycle examples"
+MEMCHECKED="arguments calls callbacks lifecycle fuzz examples"
 SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
 
 build() {

@@ -12,6 +12,7 @@ import ctypes
 import inspect
 import json
 import logging
+import os
 import threading
 import time
 from ctypes import string_at
@@ -158,6 +159,7 @@ class Registration:
 
 _numbers = count(1)
 _registrations: Dict[int, Registration] = {}
+os.register_at_fork(after_in_child=_registrations.clear)  # their finalizers run in the parent only
 _thread = threading.local()
 
 

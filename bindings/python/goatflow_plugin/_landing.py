@@ -38,7 +38,7 @@ class Landing:
 
     def result(self, c: Functions, status: int) -> bytes:
         """What the call brought: bytes, or an exception."""
-        if interrupts and threading.current_thread() is threading.main_thread():
+        if is_interrupted():
             self._discard(c)
             raise interrupts.pop()
         if status:
@@ -56,6 +56,12 @@ class Landing:
 
 interrupts: List[BaseException] = []
 """`KeyboardInterrupt`s that arrived inside a callback of a call on the main thread; raised when that call returns."""
+
+
+def is_interrupted() -> bool:
+    """True when there is one to be raised on this thread."""
+    return bool(interrupts) and threading.current_thread() is threading.main_thread()
+
 
 landings: List[Landing] = []
 """Those not in use: as many as there were concurrent calls. `append` and `pop` of a list are atomic."""
@@ -85,6 +91,9 @@ def land_in(
     length, error = c_size_t(), c_void_p()
     memory = (destination.address, destination.size, addressof(length), None, addressof(error))
     status = call_into(*target, sent, len(sent), options, *memory)
+    if is_interrupted():
+        c.error_free(error)
+        raise interrupts.pop()
     if status:
         failure = take_error(c, status, error)
         if status == Status.ARGUMENT_BUFFER_TOO_SMALL:

@@ -138,6 +138,7 @@ class Manager(Owned):
 
     def __init__(self, config: Document = None) -> None:
         self._c = c = functions()
+        self._pid = os.getpid()
         self._registrations: Set[Registration] = set()
         self._subscriptions: Set[Subscription] = set()
         self._functions: "weakref.WeakSet[Function]" = weakref.WeakSet()
@@ -181,8 +182,8 @@ class Manager(Owned):
         super().close()
         _open_managers.discard(self)
         close_dead_queues()
-        if os.getpid() != _pid:
-            return  # nothing of the library runs in a forked child
+        if os.getpid() != self._pid:
+            return  # inherited by a forked child: nothing of the library runs here
         for registration in list(self._registrations):
             registration.wait_finalized(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
@@ -506,16 +507,14 @@ def _parsed(result: bytes) -> Any:
 
 
 _open_managers: "weakref.WeakSet[Manager]" = weakref.WeakSet()
-_pid = os.getpid()
 
 
 def _close_open_managers() -> None:
     """Before the interpreter goes: afterwards threads of the library can't enter Python any more."""
-    if os.getpid() != _pid:
-        return
     for manager in list(_open_managers):
         try:
-            manager.close()
+            if manager._pid == os.getpid():  # not inherited by a forked child
+                manager.close()
         except PluginError as error:
             log.error("a manager could not be closed at exit", exc_info=error)
     wait_all_finalized(DRAIN_SECONDS)  # also those of managers that were closed from inside a callback

@@ -120,6 +120,26 @@ print(os.WEXITSTATUS(status), manager.call("relay", "!echo", b"parent").decode()
         run = run_python(code, str(self.directory / "relay.wasm"))
         self.assertEqual((run.stdout, run.returncode), ("forked\n3 parent\n", 0), run.stderr)
 
+    def test_a_child_of_a_process_that_only_loaded_the_library_uses_it(self) -> None:
+        code = """
+import os, sys, goatflow_plugin as gp
+from goatflow_plugin import _callbacks
+print(gp.abi_version(), flush=True)
+child = os.fork()
+if child == 0:
+    manager = gp.Manager()
+    manager.load(sys.argv[1])
+    manager.subscribe(lambda event: None)
+    print(manager.call("relay", "!echo", b"child").decode(), flush=True)
+    import atexit
+    atexit.register(print, "leaving", flush=True)
+    sys.exit(3)
+_, status = os.waitpid(child, 0)
+print(os.WEXITSTATUS(status))
+"""
+        run = run_python(code, str(self.directory / "relay.wasm"))
+        self.assertEqual((run.stdout, run.returncode), ("1\nchild\nleaving\n3\n", 0), run.stderr)
+
     def test_spawned_processes_use_the_library(self) -> None:
         context = multiprocessing.get_context("spawn")
         with context.Pool(2) as pool:

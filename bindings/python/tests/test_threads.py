@@ -146,12 +146,14 @@ def interrupted(call):
     for _ in range(10**9):
         pass
 manager.provide("config", interrupted)
-try:
-    print(manager.call("relay", "config_get", {"key": "app.name"}))
-except KeyboardInterrupt:
-    print("interrupted")
+for call in (manager.call, lambda plugin, function, arguments:
+             manager.call_into(plugin, function, bytearray(1000), arguments)):
+    try:
+        print(call("relay", "config_get", {"key": "app.name"}))
+    except KeyboardInterrupt:
+        print("interrupted")
 print(manager.call("relay", "!echo", b"usable").decode())
 manager.close()
 """
         run = run_python(code, str(self.directory / "relay.wasm"))
-        self.assertEqual(run.stdout, "interrupted\nusable\n", run.stderr)
+        self.assertEqual(run.stdout, "interrupted\ninterrupted\nusable\n", run.stderr)
