@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Modules import downwards only: [`capi`] and the command line → [`manager`] → [`lifecycle`] → [`sandbox`], [`runtime`],
-//! [`package`], [`providers`] → [`policy`], [`host`] → [`plugin`] → [`error`], [`clock`], [`executor`], [`bounded`].
+//! [`package`], [`providers`] → [`policy`], [`host`] → [`plugin`] → [`error`], [`clock`], [`executor`], [`bounded`],
+//! `json`, [`doctor`].
 
 pub mod bounded;
 #[expect(non_camel_case_types, reason = "types of the C API carry their C names")]

@@ -95,8 +95,8 @@ impl<'a> Arguments<'a> {
 
     /// Values for the placeholders of a statement.
     pub fn sql_values(&self, key: &str) -> Result<Vec<SqlValue>> {
-        let values = self.get::<Option<Vec<Value>>>(key, "an array")?.flatten().unwrap_or_default();
-        values.into_iter().map(sql_value).collect()
+        let values = self.get::<Option<Vec<&'a RawValue>>>(key, "an array")?.flatten().unwrap_or_default();
+        values.into_iter().map(|value| sql_value(value.get())).collect()
     }
 
     fn get<T: Deserialize<'a>>(&self, key: &str, expected: &str) -> Result<Option<T>> {
@@ -111,11 +111,12 @@ impl<'a> Arguments<'a> {
     }
 }
 
-fn sql_value(value: Value) -> Result<SqlValue> {
+fn sql_value(text: &str) -> Result<SqlValue> {
+    let value = serde_json::from_str(text).map_err(|error| invalid("a statement argument is not JSON").with_source(error))?;
     Ok(match value {
         Value::Null => SqlValue::Null,
         Value::Bool(truth) => SqlValue::Boolean(truth),
-        Value::Number(number) => sql_number(&number)?,
+        Value::Number(number) => sql_number(&number, text)?,
         Value::String(text) => SqlValue::Text(text),
         Value::Array(_) | Value::Object(_) => {
             return Err(invalid("statement arguments are null, true, false, numbers and strings, not arrays or objects"));
@@ -123,16 +124,18 @@ fn sql_value(value: Value) -> Result<SqlValue> {
     })
 }
 
-fn sql_number(number: &Number) -> Result<SqlValue> {
+/// `text` tells a large integer, which the parser takes for a double, from a number that was written as one.
+fn sql_number(number: &Number, text: &str) -> Result<SqlValue> {
     if let Some(integer) = number.as_i64()
         && integer.unsigned_abs() <= MAX_EXACT_INTEGER
     {
         return Ok(SqlValue::Integer(integer));
     }
     match number.as_f64() {
-        Some(real) if number.is_f64() => Ok(SqlValue::Real(real)),
+        Some(real) if text.contains(['.', 'e', 'E']) => Ok(SqlValue::Real(real)),
         _ => Err(invalid(format!(
-            "the integer {number} is beyond 2^53, where JSON readers disagree (pass it as a string)"
+            "the integer {} is beyond 2^53, where JSON readers disagree (pass it as a string)",
+            shorten(text, 40)
         ))),
     }
 }
@@ -223,8 +226,11 @@ mod tests {
         for text in ["", "[]", "{", r#"{"a":1,"a":2}"#, r#"{"a":1,"A":2}"#, r#"{"a":1,"\u0061":2}"#, "{} x", "\u{feff}{}"] {
             assert_eq!(code(Arguments::parse(text.as_bytes())), ErrorCode::PolicyArguments, "{text}");
         }
-        let big = Arguments::parse(br#"{"args":[9007199254740993]}"#).unwrap();
-        assert_eq!(code(big.sql_values("args")), ErrorCode::PolicyArguments);
+        for big in ["9007199254740993", "-9007199254740993", "18446744073709551617"] {
+            let text = format!(r#"{{"args":[{big}]}}"#);
+            let big = Arguments::parse(text.as_bytes()).unwrap();
+            assert_eq!(code(big.sql_values("args")), ErrorCode::PolicyArguments);
+        }
         let nested = Arguments::parse(br#"{"args":[[1]]}"#).unwrap();
         assert_eq!(code(nested.sql_values("args")), ErrorCode::PolicyArguments);
         assert_eq!(code(Arguments::parse(br#"{"a":7}"#).unwrap().text("a")), ErrorCode::PolicyArguments);

@@ -39,6 +39,7 @@ enum Mode {
 #[derive(Default)]
 struct Schema {
     version: i64,
+    tables: HashSet<String>,
     views: HashSet<String>,
     /// Trigger → its table.
     triggers: HashMap<String, String>,
@@ -103,8 +104,11 @@ impl Rules {
             AuthAction::Select | AuthAction::Recursive => true,
             // The SQL gate has the list of functions; what could leave the database is not even built in.
             AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
-            AuthAction::Read { table_name, .. } => {
-                facts.reads(table_name) || facts.writes(table_name) || self.is_tied(&*facts, table_name, context.accessor)
+            AuthAction::Read { table_name, column_name } => {
+                facts.reads(table_name)
+                    || facts.writes(table_name)
+                    || self.is_tied(&*facts, table_name, context.accessor)
+                    || (column_name.is_empty() && self.schema.is_no_table(table_name))
             }
             AuthAction::Insert { table_name }
             | AuthAction::Update { table_name, .. }
@@ -137,24 +141,30 @@ impl Rules {
 }
 
 impl Schema {
+    /// True for names that stand for nothing in the database: SQLite asks about the alias of a subquery, or the name of a
+    /// CTE, with an empty column when none of its columns is used. What lies below is asked about by itself.
+    fn is_no_table(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        !self.tables.contains(&name) && !self.views.contains(&name) && !name.starts_with("sqlite_")
+    }
+
     fn read(connection: &Connection, version: i64) -> rusqlite::Result<Self> {
         let mut schema = Self { version, ..Self::default() };
         let mut objects = connection.prepare("SELECT type, lower(name), lower(tbl_name) FROM sqlite_master")?;
         let objects = objects.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let mut tables = Vec::new();
         for object in objects {
             let (kind, name, table): (String, String, String) = object?;
             match kind.as_str() {
-                "table" => tables.push(name),
+                "table" => drop(schema.tables.insert(name)),
                 "view" => drop(schema.views.insert(name)),
                 "trigger" => drop(schema.triggers.insert(name, table)),
                 _ => {}
             }
         }
-        for table in &tables {
+        for table in schema.tables.clone() {
             let mut keys = connection.prepare("SELECT lower(\"table\") FROM pragma_foreign_key_list(?1)")?;
-            for parent in keys.query_map([table], |row| row.get::<_, String>(0))? {
-                schema.tie(table, &parent?);
+            for parent in keys.query_map([&table], |row| row.get::<_, String>(0))? {
+                schema.tie(&table, &parent?);
             }
         }
         Ok(schema)

@@ -13,10 +13,14 @@ const MAX_RESULT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads all rows.
 pub(super) fn to_json(rows: &mut Rows<'_>, failed: impl Fn(rusqlite::Error) -> Error) -> Result<Reply> {
-    let columns: Vec<String> =
-        rows.as_ref().map(|statement| statement.column_names().into_iter().map(str::to_owned).collect()).unwrap_or_default();
+    let mut columns: Vec<String> = Vec::new();
     let mut json = Vec::new();
     while let Some(row) = rows.next().map_err(&failed)? {
+        if json.is_empty() {
+            // Only now: the first step prepares the statement again when the schema has changed.
+            let statement: &rusqlite::Statement<'_> = row.as_ref();
+            columns = statement.column_names().into_iter().map(str::to_owned).collect();
+        }
         json.push(if json.is_empty() { b'[' } else { b',' });
         let mut object = Map::new();
         for (index, column) in columns.iter().enumerate() {
