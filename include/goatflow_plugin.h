@@ -14,6 +14,28 @@
  * - The library installs handlers for SIGSEGV, SIGILL and SIGFPE when the first plugin is loaded, which pass on what is not
  *   theirs; a program that installs its own handlers later must pass on what is not its own, or configure "signals": "off".
  *   It never changes the signal mask, the locale or the working directory, and stays mapped after dlclose().
+ *
+ * In short:
+ *
+ * ```c
+ * const goatflow_plugin_manager *manager = NULL;
+ * const goatflow_plugin_error *error = NULL;
+ * goatflow_plugin_buffer name = {NULL, 0, 0}, answer = {NULL, 0, 0};
+ *
+ * if (goatflow_plugin_abi_check(GOATFLOW_PLUGIN_ABI_VERSION, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_new(NULL, 0, &manager, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_load(manager, "plugin.wasm", 11, NULL, 0, &name, &error) == GOATFLOW_PLUGIN_STATUS_OK &&
+ *     goatflow_plugin_manager_call(manager, (const char *)name.data, name.len, "hello", 5, NULL, 0, NULL, &answer,
+ *                                  &error) == GOATFLOW_PLUGIN_STATUS_OK) {
+ *     fwrite(answer.data, 1, answer.len, stdout);
+ * } else {
+ *     fprintf(stderr, "%s: %s\n", goatflow_plugin_error_code(error), goatflow_plugin_error_message(error));
+ * }
+ * goatflow_plugin_buffer_free(&answer);
+ * goatflow_plugin_buffer_free(&name);
+ * goatflow_plugin_error_free(error);
+ * goatflow_plugin_manager_free(manager);
+ * ```
  */
 
 #ifndef GOATFLOW_PLUGIN_H
@@ -1227,6 +1249,15 @@ int32_t goatflow_plugin_policy_get(const struct goatflow_plugin_manager *manager
 /**
  * Store an administrator's policy for a plugin and put it in force, at once and for every host call that starts from now on.
  *
+ * ```c
+ * const char *policy =
+ *     "{\"version\":1,\"status\":\"approved\",\"permissions\":"
+ *     "[{\"type\":\"db\",\"access\":\"read\",\"scope\":[\"ticket\"]}]}";
+ * uint64_t revision = 0;
+ *
+ * goatflow_plugin_policy_set(NULL, "stats", 5, policy, strlen(policy), GOATFLOW_PLUGIN_ANY_REVISION, &revision, NULL);
+ * ```
+ *
  * The document is the whole policy of the plugin. A document that is refused changes nothing. The plugin need not be
  * loaded.
  *
@@ -1333,6 +1364,22 @@ int32_t goatflow_plugin_queue_fd(const struct goatflow_plugin_queue *queue,
 
 /**
  * Take outcomes from a queue, waiting for a first one.
+ *
+ * ```c
+ * const goatflow_plugin_queue *queue = NULL;
+ * goatflow_plugin_completion done[16];
+ * size_t count = 0;
+ *
+ * goatflow_plugin_queue_new(&queue, NULL);
+ * goatflow_plugin_manager_call_enqueue(NULL, "stats", 5, "overview", 8, NULL, 0, NULL, queue, 7, NULL, NULL);
+ * goatflow_plugin_queue_next(queue, done, 16, 1000, &count, NULL);
+ * for (size_t i = 0; i < count; i++) {
+ *     printf("%llu: %d\n", (unsigned long long)done[i].tag, (int)done[i].status);
+ *     goatflow_plugin_buffer_free(&done[i].result);
+ *     goatflow_plugin_error_free(done[i].error);
+ * }
+ * goatflow_plugin_queue_free(queue);
+ * ```
  *
  * Parameters:
  * - `queue`: the queue.

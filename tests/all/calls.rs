@@ -735,8 +735,11 @@ fn queued_calls_end_when_they_are_cancelled_or_their_time_is_up() {
     assert_eq!(receive(&from), (2, Err(ErrorCode::PluginCancelled)));
     second.cancel();
     gate.open();
-    assert_eq!(receive(&from), (1, Ok(Some(r#"{"value":"stop"}"#.into()))));
-    assert_eq!(receive(&from), (4, Ok(Some("1".into()))), "the ended ones were never made");
+    // The lane is passed on before the host is told: these two may come in either order.
+    let mut rest = [receive(&from), receive(&from)];
+    rest.sort_by_key(|(number, _)| *number);
+    let expected = [(1, Ok(Some(r#"{"value":"stop"}"#.into()))), (4, Ok(Some("1".into())))];
+    assert_eq!(rest, expected, "the ended ones were never made");
     first.cancel();
     assert!(from.try_recv().is_err(), "each outcome comes once");
 }
@@ -798,8 +801,9 @@ fn cancelled_operations_do_not_fill_the_queue() {
     }
     start(&host, "a", "echo", "x", CallOptions::default(), 2, &to);
     gate.open();
-    assert_eq!(receive(&from).0, 0);
-    assert_eq!(receive(&from), (2, Ok(Some("x".into()))));
+    let mut rest = [receive(&from), receive(&from)];
+    rest.sort_by_key(|(number, _)| *number);
+    assert_eq!((rest[0].0, &rest[1]), (0, &(2, Ok(Some("x".into())))));
 }
 
 #[test]

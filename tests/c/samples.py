@@ -58,10 +58,13 @@ def samples(path):
 
 
 def program(text):
-    if re.search(r"^\s*#include", text, re.M) or re.search(r"^[A-Za-z_][\w\s*]*\([^;]*\)\s*\{", text, re.M):
+    """A whole file as it is; a fragment inside a function, its #include lines before."""
+    if re.search(r"^[A-Za-z_][\w\s*]*\([^;]*\)\s*\{", text, re.M) and not re.search(r"^(?:if|for|while|switch)\b", text, re.M):
         return PRELUDE + text
-    body = "".join(f"    {line}\n" for line in text.splitlines())
-    return f"{PRELUDE}{GIVEN}int sample(void);\nint sample(void) {{\n{body}    return 0;\n}}\n"
+    lines = text.splitlines()
+    includes = "".join(f"{line}\n" for line in lines if line.startswith("#include"))
+    body = "".join(f"    {line}\n" for line in lines if not line.startswith("#include"))
+    return f"{PRELUDE}{includes}{GIVEN}int sample(void);\nint sample(void) {{\n{body}    return 0;\n}}\n"
 
 
 def main():

@@ -46,6 +46,8 @@ class PendingReply:
     def fail(self, error: Union[str, BaseException]) -> None:
         """Answers with a failure: the plugin sees `host.failed` and the text.
 
+        (A function that raises a `PolicyError` or `HostError` gives the plugin its code, too; a later answer can't.)
+
         Of exceptions only a `PluginError`'s message is shown to the plugin, of others the type: their texts were not
         written for code that isn't trusted.
         """
@@ -249,7 +251,7 @@ def _on_host(number: int, call: Any, reply: int) -> int:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 interrupts.append(error)
             _fail(PendingReply(reply), error)
-            return int(Status.OK)
+            return error.status if isinstance(error, PluginError) else int(Status.OK)
 
 
 def _on_event(number: int, event: int, length: int) -> None:

@@ -9,7 +9,8 @@ class PluginError(Exception):
     """What the library refused or failed: a code for programs, a sentence for people.
 
     Catch a class of `codes` (``PolicySqlTableDenied``), a family (``PolicyError``), or this base. Raise one from a host
-    callback to give the plugin its message; the text of any other exception is kept from the plugin.
+    function to give the plugin its message, and its code if it is a `PolicyError` or `HostError`; the text of any other
+    exception is kept from the plugin.
     """
 
     default_status: ClassVar[int] = 0

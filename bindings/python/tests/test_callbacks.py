@@ -136,6 +136,16 @@ class Failures(ManagerCase):
         self.assertEqual(failure["code"], "host.failed")
         self.assertIn("no such key", failure["message"])
 
+    def test_codes_of_the_host_and_of_policies_reach_the_plugin_others_do_not(self) -> None:
+        for error in (gp.HostNotFound("absent"), gp.PolicyTargetDenied("not yours")):
+            failure = self.failure_of(self.raising(error))
+            self.assertEqual(failure["code"], error.code)
+            self.assertIn(error.message, failure["message"])
+        for other in (gp.PluginTrap("inside"), gp.InternalPanic("inside"), gp.PluginError("inside")):
+            failure = self.failure_of(self.raising(other))
+            self.assertEqual(failure["code"], "host.failed")
+            self.assertIn("inside", failure["message"])
+
     def test_other_exceptions_are_logged_and_their_text_kept_from_the_plugin(self) -> None:
         for error in (ValueError("password=geheim"), SystemExit("geheim"), GeneratorExit("geheim")):
             with self.assertLogs("goatflow_plugin", "ERROR") as logs:
