@@ -39,6 +39,7 @@ if [ "$1" = demo ]; then
 else
   cmp "$work/c.txt" "$work/go.txt"
   cmp "$work/c.txt" "$work/python.txt"
+  if [ -n "${UPDATE_HOSTS:-}" ]; then cp "$work/c.txt" tests/fixtures/hosts.txt; fi
   diff tests/fixtures/hosts.txt "$work/c.txt"
   echo "the hosts in C, Go and Python print the same, and what was recorded"
 fi

@@ -129,7 +129,8 @@ impl<T> Table<T> {
 fn place(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + u64::from(FIRST_CHUNK);
     let chunk = shifted.ilog2() - FIRST_CHUNK.ilog2();
-    (chunk as usize, (shifted - (u64::from(FIRST_CHUNK) << chunk)) as usize)
+    let offset = shifted - (u64::from(FIRST_CHUNK) << chunk);
+    (chunk as usize, usize::try_from(offset).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

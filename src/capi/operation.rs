@@ -15,6 +15,7 @@ use super::queue::{QUEUES, goatflow_plugin_queue};
 use super::types::{call_options, goatflow_plugin_call_options, start};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
+use crate::lifecycle::operation::leave_lane;
 use crate::manager::{Manager, Operation, Outcome};
 
 /// A call that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
@@ -25,7 +26,8 @@ pub struct goatflow_plugin_operation {
 /// Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
 /// success.
 ///
-/// Runs on a thread of the library. May call the library. Must not unwind.
+/// Runs on a thread of the library; the plugin's next asynchronous call begins when it has returned, or when it waits with
+/// `goatflow_plugin_operation_wait` or `goatflow_plugin_queue_next`. May call the library. Must not unwind.
 pub type goatflow_plugin_completion_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -225,7 +227,6 @@ struct Start<'call> {
 }
 
 impl<'call> Start<'call> {
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the C functions, as they come")]
     fn read(
         args: Args<'call>,
         manager: *const goatflow_plugin_manager,
@@ -302,6 +303,9 @@ pub unsafe extern "C" fn goatflow_plugin_operation_wait(
     guard(out_error, || {
         let out = args.out(out_result, "out_result")?;
         let operation = args.handle(&OPERATIONS, operation, "operation")?;
+        if timeout_ms > 0 {
+            leave_lane();
+        }
         out.set(answer_buffer(operation.wait(Duration::from_millis(timeout_ms))?));
         Ok(())
     })
@@ -313,8 +317,8 @@ pub unsafe extern "C" fn goatflow_plugin_operation_wait(
 /// - `operation`: the call.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
-/// Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. When the call was made with a
-/// cancellation, that one is switched: it stops the other calls that were made with it, too.
+/// Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. Other calls that were made with the
+/// same cancellation go on.
 /// Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
 /// Since: ABI 1.
 ///

@@ -1,6 +1,7 @@
 //! Asynchronous calls. Each plugin has a lane as wide as its instances, so that many slow calls of one plugin never
 //! take the worker threads from the others.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -30,6 +31,25 @@ struct Pending {
     function: String,
     arguments: Vec<u8>,
     done: Done,
+}
+
+thread_local! {
+    /// The lane whose completion runs on this thread.
+    static HELD: Cell<Option<Arc<Lane>>> = const { Cell::new(None) };
+}
+
+/// To be called before this thread waits for the outcome of a call: if it runs a completion, the next call of that lane
+/// may be the one that is waited for, and goes on elsewhere.
+pub fn leave_lane() {
+    let Some(lane) = HELD.take() else { return };
+    if let Some(next) = lane.next() {
+        let (elsewhere, operation) = (Arc::clone(&lane), Arc::clone(&next));
+        if executor::spawn(move || elsewhere.work_off(operation)).is_err() {
+            // No thread to be had: the call stays where it is, and this thread goes on with the lane afterwards.
+            lane.lock().waiting.push_front(next);
+            HELD.set(Some(lane));
+        }
+    }
 }
 
 /// Started calls of one plugin.
@@ -143,23 +163,27 @@ impl Lane {
         Ok(Entered::Waiting)
     }
 
-    /// Makes a call, passes the lane on, and only then tells the host: its completion may itself wait for the lane.
+    /// Makes calls one after the other and tells the host of each, until none waits. A completion that waits for another
+    /// call hands the lane over before: see [`leave_lane`].
     fn work_off(self: Arc<Self>, operation: Arc<Operation>) {
         let mut current = Some(operation);
         while let Some(operation) = current.take() {
             let finish = operation.run();
             drop(operation);
-            if let Some(next) = self.next() {
-                let (lane, elsewhere) = (Arc::clone(&self), Arc::clone(&next));
-                if executor::spawn(move || lane.work_off(elsewhere)).is_err() {
-                    current = Some(next);
-                }
+            if !self.tell(finish) {
+                return;
             }
-            if let Some(finish) = finish {
-                // A panic of the host's completion must not end the lane.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(finish));
-            }
+            current = self.next();
         }
+    }
+
+    /// Runs a completion; false when it has handed the lane over.
+    fn tell(self: &Arc<Self>, finish: Option<Job>) -> bool {
+        let Some(finish) = finish else { return true };
+        HELD.set(Some(Arc::clone(self)));
+        // A panic of the host's completion must not end the lane.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(finish));
+        HELD.take().is_some()
     }
 
     /// Lets go of a call that ended before its turn.

@@ -44,7 +44,7 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
     let limits = announced.as_ref().map_or(&manager.rules.limits, |known| known.policy.limits()).clone();
     let starting = context(limits.init_timeout_ms);
     let host: Arc<dyn HostApi> = match &announced {
-        Some(known) => Arc::clone(&known.slot.sandbox) as _,
+        Some(known) => Arc::<Sandbox>::clone(&known.slot.sandbox),
         None => Arc::new(Anteroom::new(manager, &origin)),
     };
     let first = Seat { host, limits: manager.runtime_limits(&limits) };
@@ -57,7 +57,7 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
             }
             None => manager.candidate(registration.name(), registration.resources())?,
         };
-        let host: Arc<dyn HostApi> = Arc::clone(&candidate.slot.sandbox) as _;
+        let host: Arc<dyn HostApi> = Arc::<Sandbox>::clone(&candidate.slot.sandbox);
         let limits = manager.runtime_limits(candidate.policy.limits());
         admitted = Some(candidate);
         Ok(Seat { host, limits })

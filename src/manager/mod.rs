@@ -74,7 +74,7 @@ impl Manager {
         let hub = EventHub::new();
         let translations = Arc::new(config.translations());
         let mut providers = config.database_providers()?;
-        providers.insert(Service::Cache, Box::new(MemoryCache::new(config.cache.max_bytes, Arc::clone(&clock) as _)));
+        providers.insert(Service::Cache, Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))));
         providers.insert(Service::Translate, Box::new(Arc::clone(&translations)));
         let services = Services::new(
             providers,
@@ -99,7 +99,7 @@ impl Manager {
             changing: Mutex::new(()),
             shut_down: AtomicBool::new(false),
         });
-        let registry: Arc<dyn crate::host::PluginCaller> = Arc::clone(&manager.registry) as _;
+        let registry: Arc<dyn crate::host::PluginCaller> = Arc::<Registry>::clone(&manager.registry);
         manager.services.connect_plugins(Arc::downgrade(&registry));
         Ok(manager)
     }
@@ -167,9 +167,8 @@ impl Manager {
         let slot = self.registry.loaded(plugin)?;
         let width = slot.sandbox.policy.snapshot().policy.limits().instances;
         let mut context = self.context(&slot, &options);
-        if !context.cancellation.is_switchable() {
-            context.cancellation = Cancellation::new();
-        }
+        // A switch of its own, besides the caller's: stopping one call must not stop others that share the caller's.
+        context.cancellation = Cancellation::either(Cancellation::new(), context.cancellation);
         operation::start(slot, width, context, function, arguments, done)
     }
 

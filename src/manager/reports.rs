@@ -13,7 +13,7 @@ impl Manager {
     /// Plugins in service, by name: version, state, where they come from, which policy is in force.
     #[must_use]
     pub fn list(&self) -> Value {
-        self.registry.all_loaded().iter().filter_map(|slot| summary(slot)).collect()
+        self.registry.all_loaded().iter().filter_map(summary).collect()
     }
 
     /// What the plugin said about itself.
@@ -41,7 +41,7 @@ impl Manager {
     pub fn stats(&self, plugin: Option<&str>) -> Result<Value> {
         match plugin {
             Some(name) => Ok(statistics(&self.registry.loaded(name)?)),
-            None => Ok(self.registry.all_loaded().iter().map(|slot| statistics(slot)).collect()),
+            None => Ok(self.registry.all_loaded().iter().map(statistics).collect()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Calls against each other: deadlines, cancellation, re-entrance, circles, pools, and changes of service under load.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
@@ -365,7 +366,99 @@ fn a_provider_that_calls_back_is_nested() {
     assert!(answer.contains("lifecycle.reentrant"), "{answer}");
 }
 
+#[test]
+fn a_provider_may_manage_plugins() {
+    let host = Arc::new(Host::new());
+    single(&host, "a");
+    let inner = Arc::clone(&host);
+    let codes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&codes);
+    let answer = Answer(move |_: &HostCall<'_>| {
+        let manager = &inner.manager;
+        let results = [
+            manager.unload("a", PATIENCE),
+            manager.disable("a", PATIENCE),
+            manager.shut_down(PATIENCE).map(drop),
+            manager.set_policy("a", b"", None).map(drop),
+            inner.load_wat(&Guest::named("b").wat()).map(drop),
+            inner.call("b", "echo", "x").map(drop),
+            manager.unload("b", PATIENCE),
+            manager.disable("a", Duration::ZERO),
+            manager.unload("a", Duration::ZERO),
+        ];
+        seen.lock().unwrap().extend(results.map(|result| result.map_err(|error| error.code())));
+        Ok(br#"{"value":"done"}"#.as_slice().into())
+    });
+    host.manager.provide("translate", Some(Box::new(answer))).unwrap();
+    assert_eq!(host.text("a", "translate", r#"{"key":"k"}"#), r#"{"value":"done"}"#);
+    host.manager.provide("translate", None).unwrap();
+    let (inside, busy) = (Err(ErrorCode::LifecycleInCallback), Err(ErrorCode::LifecycleBusy));
+    assert_eq!(*codes.lock().unwrap(), [inside, inside, inside, Ok(()), Ok(()), Ok(()), Ok(()), busy, busy]);
+    assert_eq!(code_of(host.call("a", "echo", "x")), ErrorCode::LifecyclePluginNotFound);
+}
+
+#[test]
+fn a_provider_that_panics_takes_nothing_along() {
+    let host = Host::new();
+    single(&host, "a");
+    host.manager.provide("translate", Some(Box::new(Answer(|_: &HostCall<'_>| panic!("on purpose"))))).unwrap();
+    let call = || host.call("a", "translate", r#"{"key":"k"}"#).map(drop);
+    // A Rust host gets its own panic back, or an error; either way the plugin goes on.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, call).unwrap().join();
+        assert!(small.is_err() || small.unwrap().is_err());
+    });
+    assert_eq!(host.stats("a")["in_flight"], 0);
+    assert_eq!(host.text("a", "tick", ""), "1");
+    // A started call still tells its outcome, and those behind it are made.
+    let (to, from) = mpsc::channel();
+    start(&host, "a", "translate", r#"{"key":"k"}"#, CallOptions::default(), 1, &to);
+    start(&host, "a", "tick", "", CallOptions::default(), 2, &to);
+    let mut outcomes = [receive(&from), receive(&from)];
+    outcomes.sort_by_key(|(number, _)| *number);
+    assert_eq!(outcomes[0].0, 1);
+    assert!(outcomes[0].1.is_err());
+    assert!(outcomes[1].1.is_ok());
+}
+
+#[test]
+fn of_several_loads_of_one_name_one_succeeds() {
+    let host = Host::new();
+    let code = Guest::named("a").wasm();
+    for _ in 0..10 {
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let loads: Vec<_> = (0..4).map(|_| scope.spawn(|| host.load_bytes(&code).map_err(|error| error.code()))).collect();
+            loads.into_iter().map(|load| load.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|code| *code == ErrorCode::LifecycleAlreadyLoaded));
+        assert_eq!(host.text("a", "tick", ""), "1");
+        host.manager.unload("a", PATIENCE).unwrap();
+    }
+}
+
 // Pools
+
+#[test]
+fn a_pool_that_shrinks_lets_idle_instances_go() {
+    let host = Host::new();
+    let gate = Gate::new();
+    Gates::install(&host, [("stop", &gate)]);
+    pooled(&host, "a", 4);
+    std::thread::scope(|scope| {
+        let _open = OpenOnDrop(&[&gate]);
+        for _ in 0..4 {
+            scope.spawn(|| host.call("a", "translate", r#"{"key":"stop"}"#).unwrap());
+        }
+        gate.await_entered(4);
+    });
+    assert_eq!(host.stats("a")["runtime"]["instances"], 4);
+    host.set_policy("a", json!({"instances": 1}));
+    assert_eq!(host.text("a", "echo", "x"), "x");
+    let runtime = &host.stats("a")["runtime"];
+    assert_eq!((&runtime["instances"], &runtime["memory_bytes"]), (&json!(1), &json!(4 * 65_536)));
+}
 
 #[test]
 fn a_pool_serves_so_many_calls_at_once_and_no_more() {
@@ -413,9 +506,9 @@ fn instances_are_what_is_asked_for_and_granted() {
     }
 }
 
-/// True when the kernel has put the thread to sleep.
-fn is_asleep(thread: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+/// True when the kernel has put the thread, a path below `/proc`, to sleep.
+fn is_asleep(thread: &Path) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(thread).join("stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
 }
 
@@ -441,13 +534,12 @@ fn waiting_calls_are_served_in_the_order_they_came() {
             let (sender, receiver) = mpsc::channel();
             let host = &host;
             scope.spawn(move || {
-                // SAFETY: gettid has no preconditions.
-                sender.send(unsafe { libc::gettid() }).unwrap();
+                sender.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
                 host.call("a", "translate", json!({"key": number.to_string()}).to_string()).unwrap()
             });
             let thread = receiver.recv().unwrap();
             host.await_in_flight("a", number + 1);
-            until("the call to wait", || is_asleep(thread));
+            until("the call to wait", || is_asleep(&thread));
         }
         gate.open();
     });
@@ -470,13 +562,12 @@ fn a_waiter_is_not_lost_when_the_pool_shrinks() {
             let (sender, receiver) = mpsc::channel();
             let host = &host;
             let third = scope.spawn(move || {
-                // SAFETY: gettid has no preconditions.
-                sender.send(unsafe { libc::gettid() }).unwrap();
+                sender.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
                 host.call_with("a", "echo", "x", &timeout(10_000)).map_err(|error| error.code())
             });
             let thread = receiver.recv().unwrap();
             host.await_in_flight("a", 3);
-            until("the call to wait", || is_asleep(thread));
+            until("the call to wait", || is_asleep(&thread));
             host.set_policy("a", json!({"instances": 1}));
             first.open();
             host.await_in_flight("a", 2);

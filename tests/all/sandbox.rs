@@ -573,6 +573,22 @@ fn statements_and_results_are_bounded() {
 }
 
 #[test]
+fn values_inside_statements_are_bounded() {
+    let host = database();
+    for sql in [
+        "SELECT length(printf('%.*c', 900000000, 'x')) AS n",
+        "SELECT length(zeroblob(900000000)) AS n",
+        "SELECT length(randomblob(900000000)) AS n",
+        "SELECT length(hex(zeroblob(400000000))) AS n",
+        "SELECT length(replace(printf('%.*c', 900000, 'x'), 'x', printf('%.*c', 900, 'y'))) AS n",
+    ] {
+        let answer = host.ask("a", "db_query", &json!({ "query": sql }));
+        assert_eq!(answer, Err("host.database".into()), "{sql}");
+    }
+    assert_eq!(host.ask("a", "db_query", &json!({"query": "SELECT length(zeroblob(1000000)) AS n"})), Ok(json!([{"n": 1_000_000}])));
+}
+
+#[test]
 fn db_exec_of_a_select_affects_nothing() {
     let host = database();
     assert_eq!(host.ask("a", "db_exec", &json!({"query": "INSERT INTO notes (body) VALUES (1), (2), (3)"})), Ok(json!({"affected": 3})));

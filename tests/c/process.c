@@ -117,6 +117,50 @@ static const goatflow_plugin_operation *start(const goatflow_plugin_manager *m, 
     return operation;
 }
 
+/* Worker threads never end; there are as many as ever were busy at once: make some now, so that none comes later. */
+static void fill_workers(int off) {
+    enum { WORKERS = 8 };
+    const goatflow_plugin_manager *managers[WORKERS];
+    const goatflow_plugin_operation *operations[WORKERS];
+    goatflow_plugin_call_options options;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.timeout_ms = 300;
+    for (int i = 0; i < WORKERS; i++) {
+        managers[i] = dynamic_manager(off);
+        CHECK_INT(lib.call_async(managers[i], "guest-a", 7, "spin", 4, NULL, 0, &options, NULL, NULL, NULL, &operations[i], NULL), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        goatflow_plugin_buffer out = {NULL, 0, 0};
+        CHECK_INT(lib.wait(operations[i], UINT64_MAX, &out, NULL), GOATFLOW_PLUGIN_STATUS_PLUGIN_DEADLINE);
+        lib.operation_free(operations[i]);
+        lib.manager_free(managers[i]);
+    }
+}
+
+/* The latest moments: a thread's own data is being destroyed, or the process is past exit(). */
+static const goatflow_plugin_manager *late_manager;
+static pthread_key_t late_key;
+static int late_calls;
+static void call_late(void *value) {
+    EXPECT(late_manager, "echo", OK);
+    EXPECT(late_manager, "wild", PLUGIN_TRAP);
+    EXPECT(late_manager, "recurse", PLUGIN_STACK_EXHAUSTED);
+    EXPECT(late_manager, "echo", OK);
+    if (++late_calls < 3) pthread_setspecific(late_key, value); /* and once more, in the next round of destructors */
+}
+static void *end_late(void *argument) {
+    if (argument != NULL) EXPECT(late_manager, "echo", OK);
+    pthread_setspecific(late_key, &late_calls);
+    return NULL;
+}
+static void call_at_exit(void) {
+    EXPECT(late_manager, "echo", OK);
+    EXPECT(late_manager, "wild", PLUGIN_TRAP);
+    lib.manager_free(late_manager);
+    CHECK_INT(dynamic_call(late_manager, "echo"), GOATFLOW_PLUGIN_STATUS_ARGUMENT_HANDLE);
+}
+
 static int run(const char *name) {
     check_case_name = name;
     alarm(60 * (unsigned)check_slow());
@@ -182,6 +226,7 @@ static int run(const char *name) {
     SCENARIO("returned") { /* descriptors and threads of a manager go with it */
         for (int fd = 0; fd < 1024; fd++) not_ours[fd] = fcntl(fd, F_GETFD) >= 0;
         dynamic_open();
+        fill_workers(off);
         const goatflow_plugin_manager *m = dynamic_manager(off);
         dynamic_traps(m);
         lib.operation_free(start(m, "echo", NULL));
@@ -286,6 +331,26 @@ static int run(const char *name) {
         start(m, "echo", exit_in_completion);
         pthread_exit(NULL);
     }
+    SCENARIO("thread-destructors") {
+        dynamic_open();
+        late_manager = dynamic_manager(off);
+        CHECK(pthread_key_create(&late_key, call_late) == 0);
+        for (int first_call_inside = 0; first_call_inside < 2; first_call_inside++) {
+            pthread_t thread;
+            late_calls = 0;
+            CHECK(pthread_create(&thread, NULL, end_late, first_call_inside ? NULL : &late_key) == 0);
+            pthread_join(thread, NULL);
+            CHECK_INT(late_calls, 3);
+        }
+        return 0;
+    }
+    SCENARIO("atexit") {
+        dynamic_open();
+        late_manager = dynamic_manager(off);
+        EXPECT(late_manager, "echo", OK);
+        CHECK(atexit(call_at_exit) == 0);
+        exit(0);
+    }
     SCENARIO("few-descriptors") { /* no descriptors left: errors, no crash, and all well afterwards */
         dynamic_open();
         const goatflow_plugin_manager *m = dynamic_manager(off);
@@ -359,7 +424,9 @@ int main(int argc, char **argv) {
     SURVIVES("exit-in-callback", "exit inside a host callback");
     SURVIVES("exit-in-completion", "exit inside a completion callback");
     SURVIVES("main-thread-ends", "the main thread ends before the others");
+    SURVIVES("atexit", "calls after exit() was called");
     SURVIVES("few-descriptors", "no descriptors left");
     SURVIVES("few-threads", "no threads to be had");
+    SURVIVES("thread-destructors", "calls while a thread's own data is being destroyed");
     return check_done();
 }

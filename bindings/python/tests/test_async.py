@@ -138,7 +138,6 @@ class Cancelling(ManagerCase):
 
     # The library switches the shared cancellation (goatflow_plugin_operation_cancel says so): remove this mark when an
     # operation has a cancellation of its own.
-    @unittest.expectedFailure
     def test_cancelling_a_task_leaves_others_with_the_same_cancellation_alone(self) -> None:
         self.load("other")
 

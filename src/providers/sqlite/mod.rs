@@ -9,6 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 
@@ -27,6 +28,18 @@ const STEPS_BETWEEN_CHECKS: i32 = 10_000;
 
 /// Connections that are kept for the next statement.
 const MAX_IDLE: usize = 8;
+
+/// Bounds inside SQLite. One function call can make a value of any length that is allowed, without a look at the deadline;
+/// patterns, expressions, compound selects and triggers recurse on the caller's stack.
+const LIMITS: [(Limit, i32); 7] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 16 * 1024 * 1024),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 200),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// Statements that each connection keeps prepared.
 const PREPARED: usize = 128;
@@ -110,6 +123,9 @@ impl SqliteDatabase {
             connection.busy_timeout(LOCK_WAIT)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             connection.set_prepared_statement_cache_capacity(PREPARED);
+            for (limit, value) in LIMITS {
+                connection.set_limit(limit, value)?;
+            }
             Ok(connection)
         });
         configured.map_err(|error| {

@@ -19,7 +19,7 @@ pub(super) fn to_json(rows: &mut Rows<'_>, failed: impl Fn(rusqlite::Error) -> E
         if json.is_empty() {
             // Only now: the first step prepares the statement again when the schema has changed.
             let statement: &rusqlite::Statement<'_> = row.as_ref();
-            columns = statement.column_names().into_iter().map(str::to_owned).collect();
+            columns = statement.column_names().map(str::to_owned).collect();
         }
         json.push(if json.is_empty() { b'[' } else { b',' });
         let mut object = Map::new();

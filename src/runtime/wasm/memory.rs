@@ -62,7 +62,7 @@ impl GuestMemory {
         mut store: impl AsContextMut<Data = GuestState>,
         bytes: &[u8],
     ) -> std::result::Result<Packed, wasmtime::Error> {
-        let length = u32::try_from(bytes.len()).map_err(|_| wasmtime::Error::new(no_memory(bytes.len())))?;
+        let Ok(length) = u32::try_from(bytes.len()) else { return Err(wasmtime::Error::new(no_memory(bytes.len()))) };
         let pointer = self.malloc.call(store.as_context_mut(), length)?;
         if pointer == 0 {
             return Err(wasmtime::Error::new(no_memory(bytes.len())));

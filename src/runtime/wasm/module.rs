@@ -192,7 +192,7 @@ fn relay<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<
         // The receiver waits for as long as it takes.
         let _ = sender.send(job());
     })?;
-    receiver.recv().map_err(|_| bug!("a relayed call panicked"))
+    receiver.recv().map_err(|error| bug!("a relayed call panicked: {error}"))
 }
 
 fn check_arguments(function: &str, arguments: &[u8], limits: &RuntimeLimits) -> Result<()> {

@@ -23,6 +23,7 @@ struct Shared(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    #[expect(clippy::vec_box, reason = "instances move between pool and lease on every call: as one pointer")]
     idle: Vec<Box<Instance>>,
     /// Instances that exist or are being made, without the extra ones.
     live: u32,
@@ -141,7 +142,7 @@ impl Pool {
             thread: std::thread::current(),
             grant: Mutex::new(None),
         });
-        let waitable: Arc<dyn Waitable> = Arc::clone(&self.shared) as _;
+        let waitable: Arc<dyn Waitable> = Arc::<Shared>::clone(&self.shared);
         let can_go_on = self.graph.wait(context.root, &waitable, || self.enqueue(&waiter));
         let granted = if can_go_on { context.block_until(|| waiter.take()) } else { Err(self.deadlock(context)) };
         self.graph.leave(context.root);
@@ -234,6 +235,7 @@ impl Shared {
 
 impl State {
     /// Moves idle instances that are too many into `surplus`.
+    #[expect(clippy::vec_box, reason = "as in the pool")]
     fn trim(&mut self, capacity: u32, surplus: &mut Vec<Box<Instance>>) {
         while self.closed || self.live > capacity {
             let Some(instance) = self.idle.pop() else { return };

@@ -10,9 +10,10 @@ use super::outcome::GuestExit;
 use crate::clock;
 use crate::host::LogLevel;
 use crate::host::log::MAX_MESSAGE_BYTES;
+use crate::plugin::CallContext;
 
 type Guest<'a> = Caller<'a, GuestState>;
-type GuestResult<T> = std::result::Result<T, wasmtime::Error>;
+type GuestResult<T> = Result<T, wasmtime::Error>;
 /// A WASI error number.
 type Errno = i32;
 
@@ -258,7 +259,7 @@ fn poll(mut guest: Guest<'_>, subscriptions: u32, events: u32, count: u32, out: 
 /// Waits on the monotonic clock; an error when the call ends first.
 fn sleep_until(guest: &Guest<'_>, wake: u64) -> GuestResult<()> {
     let context = &guest.data().context;
-    let sleeping = crate::plugin::CallContext { deadline: context.deadline.min(wake), ..context.clone() };
+    let sleeping = CallContext { deadline: context.deadline.min(wake), ..context.clone() };
     match sleeping.block_until(|| (clock::now() >= wake).then_some(())) {
         Ok(()) => Ok(()),
         Err(_) => context.check_alive().map_err(wasmtime::Error::new),

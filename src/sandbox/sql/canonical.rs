@@ -25,13 +25,21 @@ pub(super) fn write(dialect: Dialect, tokens: &[Token<'_>]) -> Result<(String, A
 }
 
 /// One space everywhere, except around the dot of a qualified name, where every database reads a keyword as a name,
-/// and in MySQL between a word and its parenthesis: `COUNT (` would be a stored function there.
+/// in MySQL between a word and its parenthesis (`COUNT (` would be a stored function there), and where the author wrote
+/// none beside a parenthesis or comma: these never join with a neighbour, and SQLite and MySQL name the columns of a result
+/// after the text, so that `COUNT(*)` must stay `COUNT(*)`.
 fn needs_space(dialect: Dialect, left: &Token<'_>, right: &Token<'_>) -> bool {
     match (left.kind, right.kind) {
         (Kind::Dot, _) | (_, Kind::Dot) => false,
-        (Kind::Word, Kind::LParen) => dialect != Dialect::MySql,
+        (Kind::Word, Kind::LParen) => dialect != Dialect::MySql && !are_adjacent(left, right),
+        (Kind::LParen | Kind::Comma, _) | (_, Kind::RParen | Kind::Comma) => !are_adjacent(left, right),
         _ => true,
     }
+}
+
+/// True when nothing stood between the two in the plugin's text.
+fn are_adjacent(left: &Token<'_>, right: &Token<'_>) -> bool {
+    left.text.as_ptr().addr() + left.text.len() == right.text.as_ptr().addr()
 }
 
 /// Placeholders met so far.

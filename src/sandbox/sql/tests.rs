@@ -257,10 +257,10 @@ fn placeholders_are_translated_on_tokens() {
     let cases: &[(Dialect, &str, &str, &[usize])] = &[
         (Dialect::Postgres, "SELECT '?' WHERE a = ? AND b = ?", "SELECT '?' WHERE a = $1 AND b = $2", &[0, 1]),
         (Dialect::Postgres, "SELECT data ? 'a' WHERE b=?", "SELECT data ? 'a' WHERE b = $1", &[0]),
-        (Dialect::Postgres, "SELECT a ?| b, a ?& b, ?", "SELECT a ?| b , a ?& b , $1", &[0]),
-        (Dialect::Postgres, "SELECT $2, $1, $2", "SELECT $2 , $1 , $2", &[0, 1]),
-        (Dialect::MySql, "SELECT $2, $1, $2", "SELECT ? , ? , ?", &[1, 0, 1]),
-        (Dialect::Sqlite, "SELECT ?, '?' -- ?", "SELECT ? , '?'", &[0]),
+        (Dialect::Postgres, "SELECT a ?| b, a ?& b, ?", "SELECT a ?| b, a ?& b, $1", &[0]),
+        (Dialect::Postgres, "SELECT $2, $1, $2", "SELECT $2, $1, $2", &[0, 1]),
+        (Dialect::MySql, "SELECT $2, $1, $2", "SELECT ?, ?, ?", &[1, 0, 1]),
+        (Dialect::Sqlite, "SELECT ?, '?' -- ?", "SELECT ?, '?'", &[0]),
         (Dialect::Sqlite, "SELECT $1 + $1", "SELECT ? + ?", &[0, 0]),
     ];
     for (dialect, sql, canonical, order) in cases {
@@ -280,7 +280,8 @@ fn unusable_placeholders_are_refused() {
 
 #[test]
 fn function_names_keep_their_parenthesis_in_mysql() {
-    assert_eq!(&*facts(Dialect::MySql, "SELECT COUNT (*) FROM t").canonical, "SELECT COUNT( * ) FROM t");
+    assert_eq!(&*facts(Dialect::MySql, "SELECT COUNT (*) FROM t").canonical, "SELECT COUNT(*) FROM t");
+    assert_eq!(&*facts(Dialect::Sqlite, "SELECT COUNT(*) , max( id ) FROM t").canonical, "SELECT COUNT(*) , max( id ) FROM t");
     assert_eq!(refusal(Dialect::MySql, "SELECT `count`(1)"), ErrorCode::PolicySqlFunctionDenied);
 }
 
