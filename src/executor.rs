@@ -34,7 +34,12 @@ struct State {
     idle: usize,
     workers: usize,
     waiting: VecDeque<Job>,
+    /// Somebody will look soon whether jobs still wait.
+    check_pending: bool,
 }
+
+/// How long a job of [`spawn_next`] waits for a worker before a new one is started.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 fn executor() -> &'static Executor {
     static EXECUTOR: OnceLock<Executor> = OnceLock::new();
@@ -62,6 +67,44 @@ pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
+/// Runs `job` on a worker thread when this one, a worker itself, is about to become free: without a new thread, unless
+/// this one takes longer than expected.
+pub fn spawn_next(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let executor = executor();
+    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.waiting.len() >= MAX_WAITING {
+        return Err(Error::new(ErrorCode::LifecycleOverloaded, format!("{MAX_WAITING} jobs wait already")));
+    }
+    state.waiting.push_back(Box::new(job));
+    executor.work.notify_one();
+    if state.idle == 0 && !std::mem::replace(&mut state.check_pending, true) {
+        drop(state);
+        check_later();
+    }
+    Ok(())
+}
+
+fn check_later() {
+    let due = clock::now().saturating_add(clock::saturating_nanos(PATIENCE));
+    if at(due, start_worker_if_needed).is_err() {
+        start_worker_if_needed();
+    }
+}
+
+fn start_worker_if_needed() {
+    let mut state = executor().state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.check_pending = false;
+    if state.waiting.is_empty() || state.idle > 0 {
+        return;
+    }
+    if state.workers < MAX_WORKERS && start_worker(&mut state).is_err() {
+        return;
+    }
+    state.check_pending = true;
+    drop(state);
+    check_later();
+}
+
 /// First thing that a thread of the library does.
 pub fn settle_thread() {
     platform::settle_signals();
@@ -80,6 +123,7 @@ fn start_worker(state: &mut State) -> Result<()> {
         }
         Err(_) if state.workers > 0 => Ok(()),
         Err(error) => {
+            // Without any worker nobody would ever take the job.
             state.waiting.pop_back();
             Err(Error::new(ErrorCode::EnvironmentResources, "can't start a worker thread").with_source(error))
         }

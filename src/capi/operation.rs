@@ -15,7 +15,6 @@ use super::queue::{QUEUES, goatflow_plugin_queue};
 use super::types::{call_options, goatflow_plugin_call_options, start};
 use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::operation::leave_lane;
 use crate::manager::{Manager, Operation, Outcome};
 
 /// A call that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
@@ -26,8 +25,7 @@ pub struct goatflow_plugin_operation {
 /// Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
 /// success.
 ///
-/// Runs on a thread of the library; the plugin's next asynchronous call begins when it has returned, or when it waits with
-/// `goatflow_plugin_operation_wait` or `goatflow_plugin_queue_next`. May call the library. Must not unwind.
+/// Runs on a thread of the library. May call the library, and wait for other calls. Must not unwind.
 pub type goatflow_plugin_completion_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -303,9 +301,6 @@ pub unsafe extern "C" fn goatflow_plugin_operation_wait(
     guard(out_error, || {
         let out = args.out(out_result, "out_result")?;
         let operation = args.handle(&OPERATIONS, operation, "operation")?;
-        if timeout_ms > 0 {
-            leave_lane();
-        }
         out.set(answer_buffer(operation.wait(Duration::from_millis(timeout_ms))?));
         Ok(())
     })

@@ -15,7 +15,6 @@ use super::error::{goatflow_plugin_error, into_handle};
 use super::guard::{guard, guard_release};
 use super::handle::Table;
 use crate::error::{Error, ErrorCode, Result};
-use crate::lifecycle::operation::leave_lane;
 use crate::manager::Outcome;
 
 /// A completion queue. Release with `goatflow_plugin_queue_free`.
@@ -225,9 +224,6 @@ pub unsafe extern "C" fn goatflow_plugin_queue_next(
         let queue = args.handle(&QUEUES, queue, "queue")?;
         let places = args.out_array(out_completions, capacity, "out_completions")?;
         let patience = Some(timeout_ms).filter(|ms| *ms != u64::MAX).map(Duration::from_millis);
-        if timeout_ms > 0 {
-            leave_lane();
-        }
         let taken = if capacity == 0 { Vec::new() } else { queue.next(capacity, patience)? };
         count.set(taken.len());
         fill(places, taken);

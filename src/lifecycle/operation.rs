@@ -1,8 +1,8 @@
 //! Asynchronous calls. Each plugin has a lane as wide as its instances, so that many slow calls of one plugin never
 //! take the worker threads from the others.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::slot::Slot;
@@ -31,25 +31,6 @@ struct Pending {
     function: String,
     arguments: Vec<u8>,
     done: Done,
-}
-
-thread_local! {
-    /// The lane whose completion runs on this thread.
-    static HELD: Cell<Option<Arc<Lane>>> = const { Cell::new(None) };
-}
-
-/// To be called before this thread waits for the outcome of a call: if it runs a completion, the next call of that lane
-/// may be the one that is waited for, and goes on elsewhere.
-pub fn leave_lane() {
-    let Some(lane) = HELD.take() else { return };
-    if let Some(next) = lane.next() {
-        let (elsewhere, operation) = (Arc::clone(&lane), Arc::clone(&next));
-        if executor::spawn(move || elsewhere.work_off(operation)).is_err() {
-            // No thread to be had: the call stays where it is, and this thread goes on with the lane afterwards.
-            lane.lock().waiting.push_front(next);
-            HELD.set(Some(lane));
-        }
-    }
 }
 
 /// Started calls of one plugin.
@@ -94,12 +75,15 @@ impl Operation {
     fn run(&self) -> Option<Job> {
         let pending = self.take()?;
         let mut answer = None;
-        let outcome = self.context.check_alive().and_then(|()| {
+        let call = AssertUnwindSafe(|| {
             pending.slot.call(&self.context, &pending.function, &pending.arguments, &mut |bytes| {
                 answer = Some(bytes.to_vec());
                 Ok(())
             })
         });
+        // Whatever happens, the host is told, and the calls behind this one are made.
+        let panicked = || Err(Error::new(ErrorCode::InternalPanic, "a started call panicked (please report this)"));
+        let outcome = catch_unwind(call).unwrap_or_else(|_| panicked());
         Some(Box::new(move || (pending.done)(outcome.map(|()| answer))))
     }
 }
@@ -163,27 +147,23 @@ impl Lane {
         Ok(Entered::Waiting)
     }
 
-    /// Makes calls one after the other and tells the host of each, until none waits. A completion that waits for another
-    /// call hands the lane over before: see [`leave_lane`].
+    /// Makes a call, passes the lane on, and only then tells the host: its completion may itself wait for the lane.
     fn work_off(self: Arc<Self>, operation: Arc<Operation>) {
         let mut current = Some(operation);
         while let Some(operation) = current.take() {
             let finish = operation.run();
             drop(operation);
-            if !self.tell(finish) {
-                return;
+            if let Some(next) = self.next() {
+                let (lane, elsewhere) = (Arc::clone(&self), Arc::clone(&next));
+                if executor::spawn_next(move || lane.work_off(elsewhere)).is_err() {
+                    current = Some(next);
+                }
             }
-            current = self.next();
+            if let Some(finish) = finish {
+                // A panic of the host's completion must not end the lane.
+                let _ = catch_unwind(AssertUnwindSafe(finish));
+            }
         }
-    }
-
-    /// Runs a completion; false when it has handed the lane over.
-    fn tell(self: &Arc<Self>, finish: Option<Job>) -> bool {
-        let Some(finish) = finish else { return true };
-        HELD.set(Some(Arc::clone(self)));
-        // A panic of the host's completion must not end the lane.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(finish));
-        HELD.take().is_some()
     }
 
     /// Lets go of a call that ended before its turn.

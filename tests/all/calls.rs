@@ -12,7 +12,7 @@ use goatflow_plugin::plugin::Cancellation;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Gate, Gates, Guest, Host, OpenOnDrop, PATIENCE, cancellable, code_of, split_error, timeout, until,
+    Answer, Dice, Gate, Gates, Guest, Host, OpenOnDrop, PATIENCE, cancellable, code_of, split_error, timeout, until,
 };
 
 /// A plugin that may call every other one, with so many instances.
@@ -436,6 +436,65 @@ fn of_several_loads_of_one_name_one_succeeds() {
         assert_eq!(host.text("a", "tick", ""), "1");
         host.manager.unload("a", PATIENCE).unwrap();
     }
+}
+
+#[test]
+fn calls_in_all_directions_all_end() {
+    let host = Host::new();
+    let instances = [("a", 1), ("b", 1), ("c", 2), ("d", 3)];
+    for (name, count) in instances {
+        pooled(&host, name, count);
+    }
+    let tally = [const { AtomicU64::new(0) }; 3];
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (host, tally) = (&host, &tally);
+            scope.spawn(move || {
+                let mut dice = Dice::new(0x1234_5678 + thread);
+                for _ in 0..400 {
+                    let path: Vec<&str> = (0..=dice.roll(4)).map(|_| instances[dice.roll(4)].0).collect();
+                    // Far from any deadline: a call that meets one was lost.
+                    let kind = match call_path(host, &path, "echo", &timeout(50_000)) {
+                        Ok(answer) => {
+                            assert_eq!(answer, json!({"x": 1}));
+                            0
+                        }
+                        Err(error) if error["code"] == "lifecycle.reentrant" => 1,
+                        Err(error) if error["code"] == "lifecycle.deadlock" => 2,
+                        Err(error) => panic!("{path:?}: {error}"),
+                    };
+                    tally[kind].fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert!(tally[0].load(Ordering::SeqCst) > 1_000 && tally[1].load(Ordering::SeqCst) > 10, "{tally:?}");
+    for (name, _) in instances {
+        let stats = host.stats(name);
+        assert_eq!((&stats["in_flight"], &stats["runtime"]["instances_discarded"]), (&json!(0), &json!(0)));
+        assert_eq!(host.text(name, "echo", "x"), "x");
+    }
+}
+
+#[test]
+fn outcomes_come_even_when_the_manager_is_let_go() {
+    let host = Host::new();
+    let gate = Gate::new();
+    Gates::install(&host, [("stop", &gate)]);
+    let _open = OpenOnDrop(&[&gate]);
+    single(&host, "a");
+    let (to, from) = mpsc::channel();
+    start(&host, "a", "translate", r#"{"key":"stop"}"#, CallOptions::default(), 1, &to);
+    gate.await_entered(1);
+    for number in 2..=4 {
+        start(&host, "a", "tick", "", CallOptions::default(), number, &to);
+    }
+    drop(host);
+    gate.open();
+    let mut outcomes: Vec<_> = (0..4).map(|_| receive(&from)).collect();
+    outcomes.sort_by_key(|(number, _)| *number);
+    assert_eq!(outcomes[0], (1, Ok(Some(r#"{"value":"stop"}"#.into()))));
+    assert!(outcomes[1..].iter().all(|(_, outcome)| *outcome == Err(ErrorCode::LifecyclePluginNotFound)), "{outcomes:?}");
 }
 
 // Pools
@@ -905,21 +964,32 @@ fn a_completion_may_start_and_make_further_calls() {
     let inner = Arc::clone(&host);
     let done = Box::new(move |outcome: Outcome| {
         assert_eq!(outcome.unwrap().unwrap(), b"1");
-        // A blocking call, and an asynchronous one that is waited for, into the same plugin with its only instance.
-        let blocking = inner.text("a", "tick", "");
-        let (to_here, here) = mpsc::channel();
-        start(&inner, "a", "tick", "", CallOptions::default(), 3, &to_here);
-        let started = receive(&here).1.unwrap().unwrap();
-        to.send((blocking, started)).unwrap();
+        // Into the same plugin, with its only instance.
+        assert_eq!(inner.text("a", "tick", ""), "2");
+        start(&inner, "a", "tick", "", CallOptions::default(), 3, &to);
     });
     host.manager.start_call("a", "tick", b"", CallOptions::default(), done).unwrap();
-    assert_eq!(from.recv_timeout(PATIENCE).unwrap(), ("2".into(), "3".into()));
+    assert_eq!(receive(&from), (3, Ok(Some("3".into()))));
     // A completion that panics takes nothing along.
     host.manager.start_call("a", "noop", b"", CallOptions::default(), Box::new(|_| panic!("on purpose"))).unwrap();
-    assert_eq!(host.text("a", "tick", ""), "4");
     let (to, from) = mpsc::channel();
     start(&host, "a", "tick", "", CallOptions::default(), 4, &to);
-    assert_eq!(receive(&from), (4, Ok(Some("5".into()))));
+    assert_eq!(receive(&from), (4, Ok(Some("4".into()))));
+}
+
+#[test]
+fn a_completion_may_wait_for_another_started_call() {
+    let host = Arc::new(Host::new());
+    single(&host, "a");
+    let (to, from) = mpsc::channel();
+    let inner = Arc::clone(&host);
+    let done = Box::new(move |_| {
+        let (to_here, here) = mpsc::channel();
+        start(&inner, "a", "tick", "", timeout(10_000), 2, &to_here);
+        to.send(receive(&here)).unwrap();
+    });
+    host.manager.start_call("a", "tick", b"", CallOptions::default(), done).unwrap();
+    assert_eq!(from.recv_timeout(PATIENCE).unwrap(), (2, Ok(Some("2".into()))));
 }
 
 #[test]

@@ -357,7 +357,8 @@ typedef void (*goatflow_plugin_finalizer_fn)(void *user_data);
  * Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
  * success.
  *
- * Runs on a thread of the library. May call the library. Must not unwind.
+ * Runs on a thread of the library; the plugin's next asynchronous call begins when it has returned, or when it waits with
+ * `goatflow_plugin_operation_wait` or `goatflow_plugin_queue_next`. May call the library. Must not unwind.
  */
 typedef void (*goatflow_plugin_completion_fn)(void *user_data,
                                               int32_t status,
@@ -1200,8 +1201,8 @@ int32_t goatflow_plugin_operation_wait(const struct goatflow_plugin_operation *o
  * - `operation`: the call.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
- * Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. When the call was made with a
- * cancellation, that one is switched: it stops the other calls that were made with it, too.
+ * Threads: any, also from callbacks. Cancelling twice, or after the end, does no harm. Other calls that were made with the
+ * same cancellation go on.
  * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
  * Since: ABI 1.
  *

@@ -120,7 +120,8 @@ impl SqliteDatabase {
             Connection::open_with_flags(&self.options.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         };
         let configured = opened.and_then(|connection| {
-            connection.busy_timeout(LOCK_WAIT)?;
+            // Only for making the connection; each statement has its own.
+            connection.busy_timeout(Duration::from_millis(100))?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             connection.set_prepared_statement_cache_capacity(PREPARED);
             for (limit, value) in LIMITS {
@@ -143,7 +144,10 @@ impl SqliteDatabase {
             return Ok(session);
         }
         if !self.in_memory {
-            return Session::new(self.connect()?);
+            let connection = self.connect()?;
+            let lock_wait = context.remaining().min(LOCK_WAIT);
+            connection.busy_timeout(lock_wait).map_err(|error| database_error(&error))?;
+            return Session::new(connection);
         }
         context.block_until(|| {
             let mut sessions = self.lock();
@@ -185,20 +189,24 @@ impl Session {
     }
 
     fn run(&mut self, context: &CallContext, statement: &Statement, reads_only: bool) -> Result<Reply> {
-        let Some(facts) = &statement.facts else { return Err(bug!("an unchecked statement reached the database")) };
-        self.wall.refresh(&self.connection).map_err(|error| database_error(&error))?;
+        let answer = self.watched(context, |session| {
+            let Some(facts) = &statement.facts else { return Err(bug!("an unchecked statement reached the database")) };
+            session.wall.refresh(&session.connection).map_err(|error| database_error(&error))?;
+            session.wall.admit(facts, || session.execute(statement, reads_only))
+        });
+        // What failed because the call is over says so.
+        answer.map_err(|failure| context.check_alive().err().unwrap_or(failure))
+    }
+
+    /// Does `work`; SQLite looks at the call's deadline while it computes, and waits no longer than that for locks.
+    fn watched<T>(&mut self, context: &CallContext, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let lock_wait = context.remaining().min(LOCK_WAIT);
         self.connection.busy_timeout(lock_wait).map_err(|error| database_error(&error))?;
         self.watch(Some(context.clone())).map_err(|error| database_error(&error))?;
-        let answer = self.wall.admit(facts, || self.execute(statement, reads_only));
+        let done = work(self);
         // An error here means the connection is gone; the next statement will say so.
         let _ = self.watch(None);
-        answer.map_err(|failure| {
-            if let Err(over) = context.check_alive() {
-                return over;
-            }
-            failure
-        })
+        done
     }
 
     fn execute(&self, statement: &Statement, reads_only: bool) -> Result<Reply> {

@@ -26,7 +26,7 @@ impl WaitGraph {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         enqueue();
         waiting.insert(root, Arc::clone(pool));
-        !is_stuck(root, pool, &waiting)
+        !closes_circle(root, pool, &waiting)
     }
 
     /// The call waits no longer.
@@ -41,14 +41,17 @@ impl std::fmt::Debug for WaitGraph {
     }
 }
 
-/// True when every holder of `pool` waits, directly or through others, for an instance that nobody will give back.
-fn is_stuck(root: u64, pool: &Arc<dyn Waitable>, waiting: &HashMap<u64, Arc<dyn Waitable>>) -> bool {
+/// True when every holder of `pool` waits, directly or through others, for an instance that nobody will give back because
+/// `root` holds it. A circle of others is not this call's: the one who closed it has been told, and will let go.
+fn closes_circle(root: u64, pool: &Arc<dyn Waitable>, waiting: &HashMap<u64, Arc<dyn Waitable>>) -> bool {
     let mut seen: Vec<Arc<dyn Waitable>> = vec![Arc::clone(pool)];
     let mut next = 0;
+    let mut leads_back = false;
     while let Some(pool) = seen.get(next).cloned() {
         next += 1;
         for holder in pool.holders() {
             if holder == root {
+                leads_back = true;
                 continue;
             }
             match waiting.get(&holder) {
@@ -61,5 +64,5 @@ fn is_stuck(root: u64, pool: &Arc<dyn Waitable>, waiting: &HashMap<u64, Arc<dyn 
             }
         }
     }
-    true
+    leads_back
 }
