@@ -136,7 +136,8 @@ impl Ours {
         let name = manager.load(&file)?;
         let policy = br#"{"version":1,"status":"approved","permissions":[{"type":"config","access":"read","scope":["app.name"]}]}"#;
         manager.set_policy(&name, policy, None)?;
-        let function = paths.iter().map(|path| manager.function(&name, path.function)).collect::<std::result::Result<_, _>>()?;
+        let function =
+            paths.iter().map(|path| manager.function(&name, path.function)).collect::<std::result::Result<_, _>>()?;
         Ok(Self { function })
     }
 
@@ -188,7 +189,13 @@ fn main() -> Result<()> {
         let show = |(median, least, most): (f64, f64, f64), digits: usize| {
             format!("{median:.digits$} ({least:.digits$}-{most:.digits$})")
         };
-        println!("{:12} {:>26} {:>26} {:>22}", path.name, show(spread(floor), 0), show(spread(own), 0), show(spread(ratio), 2));
+        println!(
+            "{:12} {:>26} {:>26} {:>22}",
+            path.name,
+            show(spread(floor), 0),
+            show(spread(own), 0),
+            show(spread(ratio), 2)
+        );
     }
     Ok(())
 }

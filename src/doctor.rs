@@ -68,7 +68,10 @@ mod tests {
     #[test]
     fn the_table_has_a_row_for_every_code() {
         let table = status_table();
-        assert_eq!(table[0], json!({"status": 100, "code": "argument.invalid", "constant": "ARGUMENT_INVALID", "retryable": false}));
+        assert_eq!(
+            table[0],
+            json!({"status": 100, "code": "argument.invalid", "constant": "ARGUMENT_INVALID", "retryable": false})
+        );
         assert_eq!(table.as_array().map(Vec::len), Some(ErrorCode::ALL.len()));
     }
 }

@@ -286,13 +286,7 @@ impl Error {
     /// Error with `context`: one lower-case clause with the offending value and, where there is one, the way out.
     pub fn new(code: ErrorCode, context: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            inner: Box::new(Inner {
-                code,
-                context: context.into(),
-                plugin: None,
-                detail: Map::new(),
-                source: None,
-            }),
+            inner: Box::new(Inner { code, context: context.into(), plugin: None, detail: Map::new(), source: None }),
         }
     }
 
@@ -412,8 +406,8 @@ mod tests {
 
     #[test]
     fn text_is_the_context_followed_by_its_causes() {
-        let error = Error::new(ErrorCode::EnvironmentIo, "can't read `x`")
-            .with_source(std::io::Error::other("disk on fire"));
+        let error =
+            Error::new(ErrorCode::EnvironmentIo, "can't read `x`").with_source(std::io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "can't read `x`: disk on fire");
     }
 }

@@ -112,10 +112,8 @@ pub fn settle_thread() {
 
 /// Adds a worker. Without one at all, nothing would ever take the job that was just queued: it is taken back.
 fn start_worker(state: &mut State) -> Result<()> {
-    let started = std::thread::Builder::new()
-        .name("goatflow-worker".into())
-        .stack_size(WORKER_STACK_BYTES)
-        .spawn(work_for_ever);
+    let started =
+        std::thread::Builder::new().name("goatflow-worker".into()).stack_size(WORKER_STACK_BYTES).spawn(work_for_ever);
     match started {
         Ok(_) => {
             state.workers += 1;

@@ -48,7 +48,12 @@ impl<'call> Args<'call> {
     }
 
     /// The object behind a handle that may be NULL.
-    pub(super) fn optional_handle<T, H>(self, table: &Table<T>, handle: *const H, name: &str) -> Result<Option<Arc<T>>> {
+    pub(super) fn optional_handle<T, H>(
+        self,
+        table: &Table<T>,
+        handle: *const H,
+        name: &str,
+    ) -> Result<Option<Arc<T>>> {
         if handle.is_null() { Ok(None) } else { self.handle(table, handle, name).map(Some) }
     }
 

@@ -13,7 +13,7 @@ use crate::plugin::ResultSink;
 
 /// Call a function of a plugin and wait for its answer.
 ///
-/// Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left), and so do host
+/// Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left, or is ending), and so do host
 /// callbacks that the plugin causes.
 ///
 /// Parameters:

@@ -29,10 +29,7 @@ pub(super) fn is_forked() -> bool {
 
 /// Runs the body of a function that returns a status. A failure becomes its number and, where the caller wants one, an
 /// error object.
-pub(super) fn guard(
-    out_error: *mut *const goatflow_plugin_error,
-    body: impl FnOnce() -> Result<()>,
-) -> i32 {
+pub(super) fn guard(out_error: *mut *const goatflow_plugin_error, body: impl FnOnce() -> Result<()>) -> i32 {
     if is_forked() {
         // Nothing here may wait for a lock that a thread of the parent held.
         super::error::hand_out_forked(out_error);

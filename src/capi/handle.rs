@@ -145,7 +145,10 @@ mod tests {
 
     #[test]
     fn places_fill_chunk_after_chunk() {
-        assert_eq!([place(0), place(63), place(64), place(191), place(192)], [(0, 0), (0, 63), (1, 0), (1, 127), (2, 0)]);
+        assert_eq!(
+            [place(0), place(63), place(64), place(191), place(192)],
+            [(0, 0), (0, 63), (1, 0), (1, 127), (2, 0)]
+        );
         assert!(place(u32::MAX).0 >= CHUNKS);
     }
 

@@ -41,7 +41,8 @@ pub type goatflow_plugin_host_fn = Option<
     ) -> i32,
 >;
 
-type HostFunction = unsafe extern "C" fn(*mut c_void, *const goatflow_plugin_host_call, *const goatflow_plugin_reply) -> i32;
+type HostFunction =
+    unsafe extern "C" fn(*mut c_void, *const goatflow_plugin_host_call, *const goatflow_plugin_reply) -> i32;
 
 static REPLIES: Table<PendingReply> = Table::new(0xA4, "reply");
 

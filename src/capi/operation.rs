@@ -75,7 +75,9 @@ impl Waitable {
         };
         match std::mem::replace(&mut *state, State::Taken) {
             State::Done(outcome) => outcome,
-            State::Taken => Err(Error::new(ErrorCode::LifecycleTaken, "the outcome of the call was handed out already")),
+            State::Taken => {
+                Err(Error::new(ErrorCode::LifecycleTaken, "the outcome of the call was handed out already"))
+            }
             State::Running => {
                 *state = State::Running;
                 Err(Error::new(ErrorCode::LifecyclePending, "the call has not ended yet"))

@@ -4,7 +4,9 @@
 use std::ptr::{null, null_mut};
 
 use super::guard::with_panic;
-use super::{buffer, call, cancellation, error, function, host, manager, operation, policy, queue, subscription, version};
+use super::{
+    buffer, call, cancellation, error, function, host, manager, operation, policy, queue, subscription, version,
+};
 use crate::error::ErrorCode;
 
 const PANIC: i32 = ErrorCode::InternalPanic as i32;
@@ -42,16 +44,60 @@ fn statuses() -> Vec<(&'static str, i32)> {
         injected!(manager::goatflow_plugin_manager_logs(null(), null(), 0, null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_clear_logs(null(), null_mut())),
         injected!(call::goatflow_plugin_manager_call(
-            null(), null(), 0, null(), 0, null(), 0, null(), null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            null_mut(),
+            null_mut()
         )),
         injected!(call::goatflow_plugin_manager_call_into(
-            null(), null(), 0, null(), 0, null(), 0, null(), null_mut(), 0, null_mut(), null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            null_mut(),
+            0,
+            null_mut(),
+            null_mut(),
+            null_mut()
         )),
         injected!(operation::goatflow_plugin_manager_call_async(
-            null(), null(), 0, null(), 0, null(), 0, null(), None, null_mut(), None, null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            None,
+            null_mut(),
+            None,
+            null_mut(),
+            null_mut()
         )),
         injected!(operation::goatflow_plugin_manager_call_enqueue(
-            null(), null(), 0, null(), 0, null(), 0, null(), null(), 0, null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            0,
+            null(),
+            null(),
+            0,
+            null_mut(),
+            null_mut()
         )),
         injected!(operation::goatflow_plugin_operation_wait(null(), 0, null_mut(), null_mut())),
         injected!(operation::goatflow_plugin_operation_cancel(null(), null_mut())),
@@ -63,7 +109,15 @@ fn statuses() -> Vec<(&'static str, i32)> {
         injected!(function::goatflow_plugin_function_resolve(null(), null(), 0, null(), 0, null_mut(), null_mut())),
         injected!(function::goatflow_plugin_function_call(null(), null(), 0, null(), null_mut(), null_mut())),
         injected!(function::goatflow_plugin_function_call_into(
-            null(), null(), 0, null(), null_mut(), 0, null_mut(), null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            null(),
+            null_mut(),
+            0,
+            null_mut(),
+            null_mut(),
+            null_mut()
         )),
         injected!(policy::goatflow_plugin_policy_get(null(), null(), 0, null_mut(), null_mut())),
         injected!(policy::goatflow_plugin_policy_set(null(), null(), 0, null(), 0, 0, null_mut(), null_mut())),
@@ -74,7 +128,14 @@ fn statuses() -> Vec<(&'static str, i32)> {
         injected!(host::goatflow_plugin_reply_set_result(null(), null(), 0, null_mut())),
         injected!(host::goatflow_plugin_reply_set_error(null(), null(), 0, null_mut())),
         injected!(subscription::goatflow_plugin_subscription_new(
-            null(), null(), 0, None, null_mut(), None, null_mut(), null_mut()
+            null(),
+            null(),
+            0,
+            None,
+            null_mut(),
+            None,
+            null_mut(),
+            null_mut()
         )),
     ]
 }

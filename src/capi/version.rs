@@ -68,7 +68,9 @@ pub unsafe extern "C" fn goatflow_plugin_abi_check(
         }
         Err(Error::new(
             ErrorCode::ArgumentAbi,
-            format!("the program was compiled for ABI {header_abi_version}, the library has ABI {ABI_VERSION} (compile against the library's header)"),
+            format!(
+                "the program was compiled for ABI {header_abi_version}, the library has ABI {ABI_VERSION} (compile against the library's header)"
+            ),
         ))
     })
 }

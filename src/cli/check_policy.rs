@@ -16,11 +16,7 @@ pub(crate) fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result
             return Ok(());
         }
         let is_cut = !line.ends_with(b"\n") && skip_line(&mut input)?;
-        let answer = if is_cut {
-            dry_run::answer_too_long()
-        } else {
-            dry_run::answer(&line)
-        };
+        let answer = if is_cut { dry_run::answer_too_long() } else { dry_run::answer(&line) };
         writeln!(output, "{answer}")?;
         output.flush()?;
     }

@@ -41,7 +41,14 @@ fn in_words(report: &Value) -> String {
         String::new(),
         "Registers".to_owned(),
     ];
-    for (what, title) in [("routes", "path"), ("widgets", "title"), ("menu_items", "label"), ("jobs", "schedule"), ("templates", "name"), ("error_codes", "code")] {
+    for (what, title) in [
+        ("routes", "path"),
+        ("widgets", "title"),
+        ("menu_items", "label"),
+        ("jobs", "schedule"),
+        ("templates", "name"),
+        ("error_codes", "code"),
+    ] {
         for item in report["registration"][what].as_array().into_iter().flatten() {
             let handler = item["handler"].as_str().map_or_else(String::new, |handler| format!(" → {handler}"));
             lines.push(format!("  {:12} {}{handler}", what.trim_end_matches('s'), text(&item[title])));
@@ -50,7 +57,8 @@ fn in_words(report: &Value) -> String {
     lines.extend([String::new(), "Asks for".to_owned()]);
     lines.extend(requests(&report["requested"]));
     lines.extend([String::new(), "Warnings".to_owned()]);
-    let warnings: Vec<String> = plugin["warnings"].as_array().into_iter().flatten().map(|w| format!("  {}", text(w))).collect();
+    let warnings: Vec<String> =
+        plugin["warnings"].as_array().into_iter().flatten().map(|w| format!("  {}", text(w))).collect();
     lines.extend(if warnings.is_empty() { vec!["  none".to_owned()] } else { warnings });
     lines.extend([String::new(), "In force".to_owned(), indent(&pretty(&report["policy"]["effective"]))]);
     lines.join("\n")

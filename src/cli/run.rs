@@ -73,6 +73,7 @@ fn show_log(manager: &Manager) {
     for line in lines.as_array().into_iter().flatten().rev() {
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         // The log is a service to people; a closed standard error must not fail the call.
-        let _ = writeln!(io::stderr(), "{} {:5} {}: {}", text("timestamp"), text("level"), text("plugin"), text("message"));
+        let _ =
+            writeln!(io::stderr(), "{} {:5} {}: {}", text("timestamp"), text("level"), text("plugin"), text("message"));
     }
 }

@@ -112,14 +112,17 @@ impl<'a> Arguments<'a> {
 }
 
 fn sql_value(text: &str) -> Result<SqlValue> {
-    let value = serde_json::from_str(text).map_err(|error| invalid("a statement argument is not JSON").with_source(error))?;
+    let value =
+        serde_json::from_str(text).map_err(|error| invalid("a statement argument is not JSON").with_source(error))?;
     Ok(match value {
         Value::Null => SqlValue::Null,
         Value::Bool(truth) => SqlValue::Boolean(truth),
         Value::Number(number) => sql_number(&number, text)?,
         Value::String(text) => SqlValue::Text(text),
         Value::Array(_) | Value::Object(_) => {
-            return Err(invalid("statement arguments are null, true, false, numbers and strings, not arrays or objects"));
+            return Err(invalid(
+                "statement arguments are null, true, false, numbers and strings, not arrays or objects",
+            ));
         }
     })
 }
@@ -223,7 +226,9 @@ mod tests {
 
     #[test]
     fn what_readers_disagree_about_is_refused() {
-        for text in ["", "[]", "{", r#"{"a":1,"a":2}"#, r#"{"a":1,"A":2}"#, r#"{"a":1,"\u0061":2}"#, "{} x", "\u{feff}{}"] {
+        for text in
+            ["", "[]", "{", r#"{"a":1,"a":2}"#, r#"{"a":1,"A":2}"#, r#"{"a":1,"\u0061":2}"#, "{} x", "\u{feff}{}"]
+        {
             assert_eq!(code(Arguments::parse(text.as_bytes())), ErrorCode::PolicyArguments, "{text}");
         }
         for big in ["9007199254740993", "-9007199254740993", "18446744073709551617"] {

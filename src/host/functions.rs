@@ -28,16 +28,8 @@ pub enum Service {
 
 impl Service {
     /// Services that a provider or a host callback can answer.
-    pub const PROVIDED: [Self; 8] = [
-        Self::Database,
-        Self::Cache,
-        Self::Http,
-        Self::Email,
-        Self::Config,
-        Self::Translate,
-        Self::Log,
-        Self::Event,
-    ];
+    pub const PROVIDED: [Self; 8] =
+        [Self::Database, Self::Cache, Self::Http, Self::Email, Self::Config, Self::Translate, Self::Log, Self::Event];
 
     /// Name in the C API and in messages.
     #[must_use]

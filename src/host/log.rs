@@ -189,7 +189,9 @@ mod tests {
     #[test]
     fn the_ring_keeps_the_newest_and_filters() {
         let ring = LogRing::new(3);
-        for (plugin, level) in [("a", LogLevel::Error), ("a", LogLevel::Debug), ("b", LogLevel::Warn), ("a", LogLevel::Info)] {
+        for (plugin, level) in
+            [("a", LogLevel::Error), ("a", LogLevel::Debug), ("b", LogLevel::Warn), ("a", LogLevel::Info)]
+        {
             ring.push(record(plugin, level, plugin));
         }
         let of_a = ring.newest(&LogFilter { plugin: Some("a".into()), ..LogFilter::default() });

@@ -151,7 +151,8 @@ fn parse_filter(text: &[u8]) -> Result<Filter> {
         plugin: Option<String>,
     }
     let document: Document = json::from_object(text).map_err(|error| {
-        Error::new(ErrorCode::ArgumentJson, "the event filter is not {\"kinds\": […], \"plugin\": \"…\"}").with_source(error)
+        Error::new(ErrorCode::ArgumentJson, "the event filter is not {\"kinds\": […], \"plugin\": \"…\"}")
+            .with_source(error)
     })?;
     let unknown = document.kinds.iter().flatten().find(|kind| !Event::KINDS.contains(&kind.as_str()));
     if let Some(unknown) = unknown {
@@ -184,7 +185,10 @@ mod tests {
         let sink = HubSink(Arc::clone(&hub));
         let (sender, receiver) = mpsc::channel();
         let subscription = hub
-            .subscribe(br#"{"kinds":["log"],"plugin":"a"}"#, Box::new(move |event| sender.send(event.to_owned()).unwrap()))
+            .subscribe(
+                br#"{"kinds":["log"],"plugin":"a"}"#,
+                Box::new(move |event| sender.send(event.to_owned()).unwrap()),
+            )
             .unwrap();
         assert!(sink.wants("log") && !sink.wants("published"));
         for number in 0..100 {

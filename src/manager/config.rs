@@ -337,8 +337,7 @@ mod embedded {
     use crate::providers::sqlite::{SqliteDatabase, SqliteOptions};
 
     /// Effective value of a key, as the reference reads it (CONTRACT 5.10).
-    const MODIFIED: &str =
-        "SELECT effective_value FROM sysconfig_modified WHERE name = ?1 AND is_valid = 1 ORDER BY change_time DESC LIMIT 1";
+    const MODIFIED: &str = "SELECT effective_value FROM sysconfig_modified WHERE name = ?1 AND is_valid = 1 ORDER BY change_time DESC LIMIT 1";
     const DEFAULT: &str = "SELECT effective_value FROM sysconfig_default WHERE name = ?1 AND is_valid = 1 LIMIT 1";
 
     struct Shared(Arc<SqliteDatabase>);
@@ -377,8 +376,8 @@ mod embedded {
 
 /// Sections are objects, too: serde would take arrays with the fields in order.
 fn check_sections(text: &[u8]) -> Result<()> {
-    let document: Value = serde_json::from_slice(text)
-        .map_err(|error| refused("the configuration is not JSON").with_source(error))?;
+    let document: Value =
+        serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
     for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module"] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));

@@ -27,19 +27,19 @@ struct Candidate {
 
 pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
     let artifact = crate::package::open(path, manager.settings.module.module_bytes)?;
-    load_artifact(manager, artifact).map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
+    load_artifact(manager, artifact)
+        .map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
 }
 
 fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
     let Artifact { manifest, code, origin } = artifact;
-    let announced = manifest
-        .as_ref()
-        .map(|manifest| manager.candidate(&manifest.name, &manifest.resources))
-        .transpose()?;
+    let announced =
+        manifest.as_ref().map(|manifest| manager.candidate(&manifest.name, &manifest.resources)).transpose()?;
     let compiling = context(manager.settings.load_timeout_ms);
     let engine = WasmEngine::shared(manager.settings.signals)?;
-    let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling)
-        .map_err(|error| too_slow(error, "compiling took longer than `limits.load_timeout_ms` of the configuration allows"))?;
+    let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling).map_err(|error| {
+        too_slow(error, "compiling took longer than `limits.load_timeout_ms` of the configuration allows")
+    })?;
 
     let limits = announced.as_ref().map_or(&manager.rules.limits, |known| known.policy.limits()).clone();
     let starting = context(limits.init_timeout_ms);

@@ -29,9 +29,9 @@ use crate::providers::translations::Translations;
 use crate::runtime::wasm::WaitGraph;
 use crate::sandbox::{CustomFunction, Services};
 
-pub use config::Config;
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
+pub use config::Config;
 
 /// Runs plugins. Thread-safe; share it in an [`Arc`].
 pub struct Manager {
@@ -74,7 +74,10 @@ impl Manager {
         let hub = EventHub::new();
         let translations = Arc::new(config.translations());
         let mut providers = config.database_providers()?;
-        providers.insert(Service::Cache, Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))));
+        providers.insert(
+            Service::Cache,
+            Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))),
+        );
         providers.insert(Service::Translate, Box::new(Arc::clone(&translations)));
         let services = Services::new(
             providers,
@@ -426,7 +429,10 @@ fn check_not_around(slots: &[&Arc<Slot>], patience: Duration) -> Result<()> {
         None => Ok(()),
         Some(slot) => Err(Error::new(
             ErrorCode::LifecycleInCallback,
-            format!("plugin \"{}\" is in the middle of this very call (use a timeout of 0, or another thread)", slot.name),
+            format!(
+                "plugin \"{}\" is in the middle of this very call (use a timeout of 0, or another thread)",
+                slot.name
+            ),
         )
         .with_plugin(&slot.name)),
     }
@@ -435,7 +441,9 @@ fn check_not_around(slots: &[&Arc<Slot>], patience: Duration) -> Result<()> {
 fn still_busy(plugin: &Arc<str>, calls: usize) -> Error {
     Error::new(
         ErrorCode::LifecycleBusy,
-        format!("plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (they end at their own deadlines)"),
+        format!(
+            "plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (they end at their own deadlines)"
+        ),
     )
     .with_plugin(plugin)
     .with_detail("calls_running", calls)

@@ -52,11 +52,7 @@ impl CallContext {
     /// Context of a call that `caller` makes while it serves this one. `deadline` can only shorten the inherited one.
     #[must_use]
     pub fn nested(&self, caller: &Arc<str>, deadline: Nanos) -> Self {
-        Self {
-            chain: self.chain.with(caller),
-            deadline: self.deadline.min(deadline),
-            ..self.clone()
-        }
+        Self { chain: self.chain.with(caller), deadline: self.deadline.min(deadline), ..self.clone() }
     }
 
     /// Number of plugin calls this one is nested in.
@@ -123,11 +119,7 @@ impl Chain {
     /// The chain with one more plugin at its inner end.
     #[must_use]
     pub fn with(&self, name: &Arc<str>) -> Self {
-        Self(Some(Arc::new(Link {
-            name: Arc::clone(name),
-            length: self.len() + 1,
-            outer: self.clone(),
-        })))
+        Self(Some(Arc::new(Link { name: Arc::clone(name), length: self.len() + 1, outer: self.clone() })))
     }
 
     /// Number of plugins in the chain.
@@ -276,17 +268,26 @@ pub fn in_callback<T>(context: CallContext, callback: impl FnOnce() -> T) -> T {
     struct Restore(Option<CallContext>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            AROUND.with_borrow_mut(|around| *around = self.0.take());
+            // Nobody can look any more when the thread's own data is gone.
+            let _ = AROUND.try_with(|around| *around.borrow_mut() = self.0.take());
         }
     }
-    let _restore = Restore(AROUND.replace(Some(context)));
+    let before = AROUND.try_with(|around| around.replace(Some(context))).unwrap_or(None);
+    let _restore = Restore(before);
     callback()
 }
 
 /// The call whose host callback runs on this thread, if there is one.
 #[must_use]
 pub fn around() -> Option<CallContext> {
-    AROUND.with_borrow(Clone::clone)
+    AROUND.try_with(|around| around.borrow().clone()).unwrap_or(None)
+}
+
+/// True while the thread's own data is being destroyed: in destructors of thread-locals, and on the main thread after
+/// `exit`. Guests need such data, so that their calls must be made elsewhere.
+#[must_use]
+pub fn thread_is_ending() -> bool {
+    AROUND.try_with(|_| ()).is_err()
 }
 
 #[cfg(test)]

@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn refuses_what_it_can_not_use() {
-        for text in ["", "- a", "name: ''", "version: '1'", "name: x\nruntime: docker", "name: [x]", "name: x\n\tversion: 1"] {
+        for text in
+            ["", "- a", "name: ''", "version: '1'", "name: x\nruntime: docker", "name: [x]", "name: x\n\tversion: 1"]
+        {
             assert_eq!(
                 Manifest::from_yaml(text.as_bytes()).unwrap_err().code(),
                 ErrorCode::PackageManifestInvalid,

@@ -42,13 +42,7 @@ pub trait Plugin: Send + Sync {
     /// Calls `function`. `result` is called once with the answer, or not at all when the plugin answers nothing.
     ///
     /// Blocks until the plugin has answered, at most until the context's deadline.
-    fn call(
-        &self,
-        context: &CallContext,
-        function: &str,
-        arguments: &[u8],
-        result: &mut ResultSink<'_>,
-    ) -> Result<()>;
+    fn call(&self, context: &CallContext, function: &str, arguments: &[u8], result: &mut ResultSink<'_>) -> Result<()>;
 
     /// Puts other limits in force, for calls that start from now on.
     fn set_limits(&self, limits: &RuntimeLimits);

@@ -69,9 +69,10 @@ impl Registration {
         let namespace = namespace.unwrap_or(&self.name);
         let languages = field(i18n, "translations").as_object().into_iter().flatten();
         languages.flat_map(move |(language, keys)| {
-            keys.as_object().into_iter().flatten().filter_map(move |(key, text)| {
-                Some((language.as_str(), format!("{namespace}.{key}"), text.as_str()?))
-            })
+            keys.as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(move |(key, text)| Some((language.as_str(), format!("{namespace}.{key}"), text.as_str()?)))
         })
     }
 }
@@ -127,9 +128,6 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::PackageRegistrationInvalid, "{text}");
         }
         let deep = format!("{{\"name\":\"a\",\"x\":{}1{}}}", "[".repeat(500), "]".repeat(500));
-        assert_eq!(
-            Registration::parse(deep.as_bytes()).unwrap_err().code(),
-            ErrorCode::PackageRegistrationInvalid
-        );
+        assert_eq!(Registration::parse(deep.as_bytes()).unwrap_err().code(), ErrorCode::PackageRegistrationInvalid);
     }
 }

@@ -54,10 +54,7 @@ impl Policy {
             code: ErrorCode::PolicyCalleeDenied,
             rule: "plugin_call.scope",
             target: plugin,
-            context: format!(
-                "calling plugin {} is outside the plugin's `plugin_call` permissions",
-                quoted(plugin)
-            ),
+            context: format!("calling plugin {} is outside the plugin's `plugin_call` permissions", quoted(plugin)),
             suggestion: is_plugin_name(plugin).then(|| json!({"type": "plugin_call", "scope": [plugin]})),
         }
         .into())
@@ -70,10 +67,8 @@ impl Policy {
         if self.callable_by.as_ref().is_none_or(|callers| callers.contains(caller)) {
             return Ok(());
         }
-        let context = format!(
-            "plugin {} is not in the `callable_by` list of the called plugin's policy",
-            quoted(caller)
-        );
+        let context =
+            format!("plugin {} is not in the `callable_by` list of the called plugin's policy", quoted(caller));
         Err(Error::new(ErrorCode::PolicyCalleeDenied, context)
             .with_detail("rule", "callable_by")
             .with_detail("target", wording::harmless(caller))
@@ -94,17 +89,8 @@ impl Policy {
             KeyVerdict::OutsideScope => "is outside the plugin's `config` permissions",
             KeyVerdict::OnDenyList => "looks like a secret; only an entry that spells the key, without `*`, allows it",
         };
-        let rule = if verdict == KeyVerdict::OnDenyList {
-            "config.deny_list"
-        } else {
-            "config.scope"
-        };
-        Err(config_denied(
-            rule,
-            key,
-            format!("configuration key {} {what}", quoted(key)),
-            true,
-        ))
+        let rule = if verdict == KeyVerdict::OnDenyList { "config.deny_list" } else { "config.scope" };
+        Err(config_denied(rule, key, format!("configuration key {} {what}", quoted(key)), true))
     }
 
     /// Refuses recipients outside the scope, and everything that is not one bare address.
@@ -118,13 +104,7 @@ impl Policy {
         let parsed = MailAddress::parse(address).map_err(|problem| {
             let code = ErrorCode::PolicyEmailInvalid;
             let context = format!("recipient {} is refused: {problem}", quoted(address));
-            Error::from(Denial {
-                code,
-                rule: "email.grammar",
-                target: address,
-                context,
-                suggestion: None,
-            })
+            Error::from(Denial { code, rule: "email.grammar", target: address, context, suggestion: None })
         })?;
         if self.granted.email.contains(&parsed) && !self.denied.email.contains(&parsed) {
             return Ok(parsed);
@@ -133,10 +113,7 @@ impl Policy {
             code: ErrorCode::PolicyEmailRecipientDenied,
             rule: "email.scope",
             target: address,
-            context: format!(
-                "recipient {} is outside the plugin's `email` permissions",
-                quoted(address)
-            ),
+            context: format!("recipient {} is outside the plugin's `email` permissions", quoted(address)),
             suggestion: suggestible(&parsed.to_ascii()).map(|address| json!({"type": "email", "scope": [address]})),
         }
         .into())
@@ -189,10 +166,7 @@ fn permission_missing(permission: &PermissionType, access: Access, target: Optio
         code: ErrorCode::PolicyPermissionMissing,
         rule: "permission",
         target: permission.name(),
-        context: format!(
-            "the plugin has no `{permission}` permission for {} access",
-            access.name()
-        ),
+        context: format!("the plugin has no `{permission}` permission for {} access", access.name()),
         suggestion: Some(entry),
     }
     .into()
@@ -215,12 +189,5 @@ fn custom_denied(kind: &str, access: Access, target: &str) -> Error {
 
 fn config_denied(rule: &'static str, key: &str, context: String, has_remedy: bool) -> Error {
     let suggestion = has_remedy.then(|| json!({"type": "config", "access": "read", "scope": [key]}));
-    Denial {
-        code: ErrorCode::PolicyConfigKeyDenied,
-        rule,
-        target: key,
-        context,
-        suggestion,
-    }
-    .into()
+    Denial { code: ErrorCode::PolicyConfigKeyDenied, rule, target: key, context, suggestion }.into()
 }

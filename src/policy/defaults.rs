@@ -69,11 +69,7 @@ pub struct DefaultRules {
 impl DefaultRules {
     /// The built-in rules, with further `sensitive_tables` of the host: names, or patterns with `*`.
     pub fn with_sensitive_tables(more: &[String]) -> ScopeResult<Self> {
-        let patterns: Vec<&str> = SENSITIVE_TABLES
-            .iter()
-            .copied()
-            .chain(more.iter().map(String::as_str))
-            .collect();
+        let patterns: Vec<&str> = SENSITIVE_TABLES.iter().copied().chain(more.iter().map(String::as_str)).collect();
         Ok(Self {
             sensitive_tables: SensitiveTables::parse(&patterns)?,
             tables: NameRules::default(),
@@ -94,10 +90,6 @@ impl Default for DefaultRules {
             debug_assert!(false, "a built-in pattern is wrong: {problem}");
             SensitiveTables::everything()
         });
-        Self {
-            sensitive_tables,
-            tables: NameRules::default(),
-            limits: Limits::default(),
-        }
+        Self { sensitive_tables, tables: NameRules::default(), limits: Limits::default() }
     }
 }

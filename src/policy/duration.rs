@@ -52,14 +52,9 @@ impl GoDuration {
 
 /// One number with its unit: nanoseconds, and what follows.
 fn parse_part(text: &str) -> Option<(u128, &str)> {
-    let number_len = text
-        .bytes()
-        .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
-        .count();
+    let number_len = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
     let (number, rest) = text.split_at(number_len);
-    let unit_len = rest
-        .find(|c: char| c.is_ascii_digit() || c == '.')
-        .unwrap_or(rest.len());
+    let unit_len = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit_len);
     let (_, unit_ns) = UNITS.iter().find(|(name, _)| *name == unit)?;
     Some((scaled(number, *unit_ns)?, rest))
@@ -75,11 +70,7 @@ fn scaled(number: &str, unit_ns: u64) -> Option<u128> {
         return None;
     }
     let parse = |digits: &str| {
-        if digits.is_empty() {
-            Ok(0)
-        } else {
-            digits.parse::<u128>()
-        }
+        if digits.is_empty() { Ok(0) } else { digits.parse::<u128>() }
     };
     let fraction_unit = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let unit_ns = u128::from(unit_ns);
@@ -88,11 +79,7 @@ fn scaled(number: &str, unit_ns: u64) -> Option<u128> {
 
 impl fmt::Display for GoDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ms.is_multiple_of(1000) {
-            write!(f, "{}s", self.ms / 1000)
-        } else {
-            write!(f, "{}ms", self.ms)
-        }
+        if self.ms.is_multiple_of(1000) { write!(f, "{}s", self.ms / 1000) } else { write!(f, "{}ms", self.ms) }
     }
 }
 

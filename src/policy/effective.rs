@@ -13,19 +13,12 @@ use super::view::Withheld;
 pub(super) fn default_permissions(request: &ResourceRequest, rules: &DefaultRules) -> (Vec<Permission>, Vec<Withheld>) {
     let is_declared_read =
         |permission: &&Permission| permission.kind == PermissionType::Db && permission.grants(Access::Read);
-    let declared = request
-        .permissions
-        .iter()
-        .filter(is_declared_read)
-        .flat_map(Permission::targets);
+    let declared = request.permissions.iter().filter(is_declared_read).flat_map(Permission::targets);
     let (mut tables, mut withheld) = (Vec::new(), Vec::new());
     for table in declared {
         match reason_to_withhold(table, rules) {
             None => tables.push(table.to_owned()),
-            Some(reason) => withheld.push(Withheld {
-                table: table.to_owned(),
-                reason,
-            }),
+            Some(reason) => withheld.push(Withheld { table: table.to_owned(), reason }),
         }
     }
     let mut permissions = vec![Permission::new(PermissionType::Cache, Some(Grant::ReadWrite), None)];
@@ -69,18 +62,14 @@ pub(super) fn document_limits(document: &PolicyDocument, request: &ResourceReque
         native_memory_bytes: memory.unwrap_or(default.native_memory_bytes),
         call_timeout_ms: document.call_timeout.map_or(default.call_timeout_ms, |time| time.ms),
         init_timeout_ms: document.init_timeout.map_or(default.init_timeout_ms, |time| time.ms),
-        shutdown_timeout_ms: document
-            .shutdown_timeout
-            .map_or(default.shutdown_timeout_ms, |time| time.ms),
+        shutdown_timeout_ms: document.shutdown_timeout.map_or(default.shutdown_timeout_ms, |time| time.ms),
         instances: granted_instances(request, document.instances),
         concurrent_calls: document.max_concurrent_calls.unwrap_or(default.concurrent_calls),
         calls_per_second: document.max_calls_per_second.unwrap_or(default.calls_per_second),
         db_per_minute: document.max_db_queries_per_min.unwrap_or(default.db_per_minute),
         http_per_minute: document.max_http_req_per_min.unwrap_or(default.http_per_minute),
         emails_per_minute: document.max_emails_per_min.unwrap_or(default.emails_per_minute),
-        log_lines_per_second: document
-            .max_log_lines_per_second
-            .unwrap_or(default.log_lines_per_second),
+        log_lines_per_second: document.max_log_lines_per_second.unwrap_or(default.log_lines_per_second),
         calls_burst: document.bursts.calls.or(default.calls_burst),
         db_burst: document.bursts.db.or(default.db_burst),
         http_burst: document.bursts.http.or(default.http_burst),

@@ -45,11 +45,7 @@ impl Grants {
 
     /// What `denied` takes away: without an access both, without a scope everything.
     pub(super) fn taken(denied: &[Permission], rules: &NameRules) -> Self {
-        let mut grants = Self {
-            db_read: TableSet::denial(),
-            db_write: TableSet::denial(),
-            ..Self::default()
-        };
+        let mut grants = Self { db_read: TableSet::denial(), db_write: TableSet::denial(), ..Self::default() };
         for permission in denied {
             grants.add(&widest(permission), rules);
         }
@@ -148,30 +144,11 @@ fn http_entry(permission: &Permission) -> Option<HttpEntry> {
     if !entry.has_hosts() || lists.into_iter().any(|list| list.as_ref().is_some_and(Vec::is_empty)) {
         return None;
     }
-    permission
-        .schemes
-        .iter()
-        .flatten()
-        .try_for_each(|scheme| entry.add_scheme(scheme))
-        .ok()?;
-    permission
-        .methods
-        .iter()
-        .flatten()
-        .try_for_each(|method| entry.add_method(method))
-        .ok()?;
-    permission
-        .paths
-        .iter()
-        .flatten()
-        .try_for_each(|path| entry.add_path(path))
-        .ok()?;
+    permission.schemes.iter().flatten().try_for_each(|scheme| entry.add_scheme(scheme)).ok()?;
+    permission.methods.iter().flatten().try_for_each(|method| entry.add_method(method)).ok()?;
+    permission.paths.iter().flatten().try_for_each(|path| entry.add_path(path)).ok()?;
     let networks = permission.allow_private.iter().flatten();
-    entry.set_allow_private(
-        networks
-            .filter_map(|network| address::parse_network(network).ok())
-            .collect(),
-    );
+    entry.set_allow_private(networks.filter_map(|network| address::parse_network(network).ok()).collect());
     Some(entry)
 }
 
@@ -179,9 +156,5 @@ fn custom_entry(kind: &Arc<str>, permission: &Permission) -> Option<CustomEntry>
     let mut targets = NameSet::default();
     for_each(permission, |element| names::add_target(&mut targets, element));
     let access = permission.access?;
-    (!targets.is_empty()).then(|| CustomEntry {
-        kind: Arc::clone(kind),
-        access,
-        targets,
-    })
+    (!targets.is_empty()).then(|| CustomEntry { kind: Arc::clone(kind), access, targets })
 }

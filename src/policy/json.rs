@@ -33,10 +33,7 @@ impl Node {
     /// Member of an object; the first of that name.
     pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Self::Object(members) = self else { return None };
-        members
-            .iter()
-            .find(|(member, _)| member == name)
-            .map(|(_, value)| value)
+        members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 
     /// A name that some object in it has twice.

@@ -125,10 +125,7 @@ impl Policy {
     #[must_use]
     pub fn default_grant(request: &ResourceRequest, rules: &DefaultRules) -> Self {
         let (permissions, withheld) = default_permissions(request, rules);
-        let limits = Limits {
-            instances: granted_instances(request, None),
-            ..rules.limits.clone()
-        };
+        let limits = Limits { instances: granted_instances(request, None), ..rules.limits.clone() };
         Self {
             status: Status::PendingReview,
             source: Source::DefaultGrant,

@@ -37,27 +37,14 @@ impl Policy {
         let method = canonical_method(method).map_err(|problem| invalid("method", method, problem))?;
         let target = StrictUrl::parse(url).map_err(|problem| invalid("url", url, problem))?;
         let is_taken = self.denied.http.iter().any(|entry| entry.touches(method, &target));
-        let granting: Vec<_> = self
-            .granted
-            .http
-            .iter()
-            .filter(|entry| entry.covers(method, &target))
-            .collect();
+        let granting: Vec<_> = self.granted.http.iter().filter(|entry| entry.covers(method, &target)).collect();
         if is_taken || granting.is_empty() {
             let is_host_named = self.granted.http.iter().any(|entry| entry.names(&target));
             let suggestion = (!is_taken).then(|| suggestion(method, &target, is_host_named));
             return Err(url_denied(method, &target, suggestion));
         }
-        let opened = granting
-            .iter()
-            .filter_map(|entry| entry.allow_private().cloned())
-            .collect();
-        let checked = CheckedUrl {
-            target,
-            method,
-            opened,
-            redirects,
-        };
+        let opened = granting.iter().filter_map(|entry| entry.allow_private().cloned()).collect();
+        let checked = CheckedUrl { target, method, opened, redirects };
         if let StrictHost::Address(address) = checked.target.host() {
             checked.check_address(*address)?;
         }
@@ -152,9 +139,7 @@ impl CheckedUrl {
 
     /// The text of a `Location`, made absolute without giving a second reading a chance.
     fn absolute(&self, location: &str) -> Option<String> {
-        let is_plain = !location
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || c == '\\');
+        let is_plain = !location.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\');
         let before_path = location.split(['/', '?', '#']).next().unwrap_or_default();
         match location {
             _ if !is_plain || location.is_empty() => None,
@@ -169,14 +154,7 @@ impl CheckedUrl {
 fn invalid(rule: &'static str, target: &str, problem: String) -> Error {
     let code = ErrorCode::PolicyHttpInvalid;
     let context = format!("the request to {} is refused: {problem}", quoted(target));
-    Denial {
-        code,
-        rule,
-        target,
-        context,
-        suggestion: None,
-    }
-    .into()
+    Denial { code, rule, target, context, suggestion: None }.into()
 }
 
 /// A request outside the grants; without a suggestion, one that a denial takes away.

@@ -158,26 +158,15 @@ impl Reader {
             }
         };
         let is_read = |text: &&str| text.len() <= MAX_TEXT_BYTES;
-        let texts: Vec<String> = items
-            .iter()
-            .take(MAX_ITEMS)
-            .filter_map(Value::as_str)
-            .filter(is_read)
-            .map(str::to_owned)
-            .collect();
+        let texts: Vec<String> =
+            items.iter().take(MAX_ITEMS).filter_map(Value::as_str).filter(is_read).map(str::to_owned).collect();
         if texts.len() < items.len() {
-            self.ignore(
-                &format!("a part of the scope of {what}"),
-                "it is too long or not a string",
-            );
+            self.ignore(&format!("a part of the scope of {what}"), "it is too long or not a string");
         }
         Some(texts)
     }
 }
 
 fn is_type_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
 }

@@ -74,12 +74,7 @@ fn dry_run_answers_whatever_is_not_a_request() {
         b"{\"kind\":\"config\",\"scope\":null,\"key\":\"a\"} {}",
     ];
     for line in lines {
-        assert_eq!(
-            dry_run::answer(line)["allow"],
-            false,
-            "{}",
-            String::from_utf8_lossy(line)
-        );
+        assert_eq!(dry_run::answer(line)["allow"], false, "{}", String::from_utf8_lossy(line));
     }
 }
 
@@ -92,31 +87,17 @@ fn default_grant_reads_declared_tables_and_the_own_cache_only() {
         {"type": "config", "access": "read", "scope": ["*"]}, {"type": "plugin_call", "scope": ["*"]},
         {"type": "custom_thing", "access": "read", "scope": ["*"]},
     ]}));
-    assert_eq!(
-        (policy.status(), policy.source()),
-        (Status::PendingReview, Source::DefaultGrant)
-    );
+    assert_eq!((policy.status(), policy.source()), (Status::PendingReview, Source::DefaultGrant));
     assert!(policy.may_read_table(None, "ticket") && policy.may_read_table(None, "gk_stats_rows"));
     assert!(!policy.may_read_table(None, "gk_other") && !policy.may_read_table(None, "article"));
     assert!(!policy.may_write_table(None, "ticket") && !policy.may_read_table(Some("public"), "ticket"));
     assert!(policy.check_permission(&PermissionType::Cache, Access::Write).is_ok());
     let missing = Some(ErrorCode::PolicyPermissionMissing);
-    assert_eq!(
-        code(policy.check_permission(&PermissionType::Db, Access::Write)),
-        missing
-    );
-    for kind in [
-        PermissionType::Http,
-        PermissionType::Email,
-        PermissionType::Config,
-        PermissionType::PluginCall,
-    ] {
+    assert_eq!(code(policy.check_permission(&PermissionType::Db, Access::Write)), missing);
+    for kind in [PermissionType::Http, PermissionType::Email, PermissionType::Config, PermissionType::PluginCall] {
         assert_eq!(code(policy.check_permission(&kind, Access::Read)), missing, "{kind}");
     }
-    assert_eq!(
-        code(policy.check_custom(&PermissionType::from_name("custom_thing"), Access::Read, Some("x"))),
-        missing
-    );
+    assert_eq!(code(policy.check_custom(&PermissionType::from_name("custom_thing"), Access::Read, Some("x"))), missing);
     assert!(policy.check_url("GET", "https://a.test/").is_err() && policy.check_recipient("a@b.test").is_err());
     assert!(policy.check_config_key("app.color").is_err() && policy.check_callee("stats").is_err());
     assert!(policy.check_callable_by("stats").is_ok());
@@ -124,12 +105,9 @@ fn default_grant_reads_declared_tables_and_the_own_cache_only() {
 
 #[test]
 fn default_grant_of_a_plugin_that_declares_nothing_has_no_table() {
-    for resources in [
-        json!(null),
-        json!({}),
-        json!({"permissions": []}),
-        json!({"permissions": [{"type": "db", "access": "read"}]}),
-    ] {
+    for resources in
+        [json!(null), json!({}), json!({"permissions": []}), json!({"permissions": [{"type": "db", "access": "read"}]})]
+    {
         let policy = default_grant(resources);
         assert_eq!(
             code(policy.check_permission(&PermissionType::Db, Access::Read)),
@@ -173,15 +151,10 @@ fn default_grant_withholds_sensitive_tables_and_catalogues() {
     ];
     let policy = default_grant(json!({"permissions": [{"type": "db", "access": "read", "scope": tables}]}));
     for entry in tables {
-        let (schema, table) = entry
-            .split_once('.')
-            .map_or((None, entry), |(schema, table)| (Some(schema), table));
+        let (schema, table) = entry.split_once('.').map_or((None, entry), |(schema, table)| (Some(schema), table));
         assert!(!policy.may_read_table(schema, table), "{entry}");
     }
-    assert_eq!(
-        policy.to_json()["withheld"].as_array().map(Vec::len),
-        Some(tables.len())
-    );
+    assert_eq!(policy.to_json()["withheld"].as_array().map(Vec::len), Some(tables.len()));
 }
 
 #[test]
@@ -205,10 +178,7 @@ fn pending_review_is_the_default_grant_whatever_is_stored() {
         json!({"permissions": [{"type": "db", "access": "readwrite", "scope": ["*"]}]}),
     ] {
         let policy = policy(&document);
-        assert_eq!(
-            (policy.status(), policy.source()),
-            (Status::PendingReview, Source::DefaultGrant)
-        );
+        assert_eq!((policy.status(), policy.source()), (Status::PendingReview, Source::DefaultGrant));
         assert!(!policy.may_read_table(None, "ticket"));
         assert_eq!(policy.limits(), &Limits::default());
     }
@@ -224,19 +194,13 @@ fn blocked_refuses_everything_and_says_why() {
         let blocked = Some(ErrorCode::PolicyBlocked);
         assert_eq!(policy.status(), Status::Blocked);
         assert_eq!(code(policy.check_not_blocked()), blocked);
-        assert_eq!(
-            code(policy.check_permission(&PermissionType::Cache, Access::Read)),
-            blocked
-        );
+        assert_eq!(code(policy.check_permission(&PermissionType::Cache, Access::Read)), blocked);
         assert_eq!(code(policy.check_url("GET", "https://a.test/")), blocked);
         assert_eq!(code(policy.check_recipient("a@b.test")), blocked);
         assert_eq!(code(policy.check_config_key("a")), blocked);
         assert_eq!(code(policy.check_callee("a")), blocked);
         assert_eq!(code(policy.check_callable_by("a")), blocked);
-        assert_eq!(
-            code(policy.check_custom(&PermissionType::from_name("x"), Access::Read, None)),
-            blocked
-        );
+        assert_eq!(code(policy.check_custom(&PermissionType::from_name("x"), Access::Read, None)), blocked);
         assert!(!policy.may_read_table(None, "ticket") && !policy.may_write_table(None, "ticket"));
         assert!(policy.to_json()["blocked_reason"].is_string());
     }
@@ -250,10 +214,7 @@ fn request_never_widens_or_narrows_a_document() {
     let (document, _) = parse(json!({"status": "approved", "memory_mb": 64, "permissions": [{"type": "db", "access": "read", "scope": ["ticket"]}]}).to_string().as_bytes()).expect("valid");
     let policy = Policy::from_document(&document, &request, &DefaultRules::default());
     assert!(policy.may_read_table(None, "ticket") && !policy.may_read_table(None, "article"));
-    assert_eq!(
-        (policy.limits().memory_bytes, policy.limits().call_timeout_ms),
-        (64 << 20, 30_000)
-    );
+    assert_eq!((policy.limits().memory_bytes, policy.limits().call_timeout_ms), (64 << 20, 30_000));
 }
 
 #[test]
@@ -271,11 +232,7 @@ fn union_is_taken_per_access_and_target() {
     assert_eq!(rights("gk_kb_pages"), (true, true));
     assert_eq!(rights("article"), (false, false));
     assert_eq!(rights("queue"), (false, false));
-    assert_eq!(
-        rights("Ticket"),
-        (false, false),
-        "names arrive folded and compare exactly"
-    );
+    assert_eq!(rights("Ticket"), (false, false), "names arrive folded and compare exactly");
 }
 
 #[test]
@@ -285,19 +242,13 @@ fn http_fields_of_two_entries_never_mix() {
         {"type": "http", "scope": ["b.test:8443"], "methods": ["POST"], "schemes": ["https"], "allow_private": ["10.0.0.0/8"]},
     ]));
     assert!(policy.check_url("GET", "http://a.test/").is_ok());
-    assert_eq!(
-        code(policy.check_url("POST", "http://a.test/")),
-        Some(ErrorCode::PolicyHttpUrlDenied)
-    );
+    assert_eq!(code(policy.check_url("POST", "http://a.test/")), Some(ErrorCode::PolicyHttpUrlDenied));
     assert!(policy.check_url("POST", "https://b.test:8443/").is_ok());
     assert!(policy.check_url("GET", "https://b.test:8443/").is_err());
     assert!(policy.check_url("POST", "http://b.test:8443/").is_err());
     let private = "10.0.0.1".parse().expect("an address");
     let to_a = policy.check_url("GET", "http://a.test/").expect("allowed");
-    assert_eq!(
-        code(to_a.check_address(private)),
-        Some(ErrorCode::PolicyHttpAddressDenied)
-    );
+    assert_eq!(code(to_a.check_address(private)), Some(ErrorCode::PolicyHttpAddressDenied));
     let to_b = policy.check_url("post", "https://b.test:8443/x").expect("allowed");
     assert!(to_b.check_address(private).is_ok());
     assert_eq!((to_b.method(), to_b.port(), to_b.redirects()), ("POST", 8443, 0));
@@ -311,14 +262,8 @@ fn redirects_meet_the_policy_in_force_now() {
     let after = approved(json!([{"type": "http", "scope": ["a.test"]}]));
     let hop = before.check_url("GET", "https://a.test/").expect("allowed");
     assert!(hop.check_redirect(&before, "GET", "https://b.test/").is_ok());
-    assert_eq!(
-        code(hop.check_redirect(&after, "GET", "https://b.test/")),
-        Some(ErrorCode::PolicyHttpUrlDenied)
-    );
-    assert_eq!(
-        code(hop.check_redirect(&Policy::blocked("now"), "GET", "/x")),
-        Some(ErrorCode::PolicyBlocked)
-    );
+    assert_eq!(code(hop.check_redirect(&after, "GET", "https://b.test/")), Some(ErrorCode::PolicyHttpUrlDenied));
+    assert_eq!(code(hop.check_redirect(&Policy::blocked("now"), "GET", "/x")), Some(ErrorCode::PolicyBlocked));
 }
 
 fn restricted_document() -> Value {
@@ -343,22 +288,10 @@ fn restricted_document() -> Value {
 #[test]
 fn restricted_takes_denied_tables_and_urls_away() {
     let restricted = policy(&restricted_document());
-    let rights = |schema, table| {
-        (
-            restricted.may_read_table(schema, table),
-            restricted.may_write_table(schema, table),
-        )
-    };
+    let rights = |schema, table| (restricted.may_read_table(schema, table), restricted.may_write_table(schema, table));
     assert_eq!(rights(None, "ticket"), (true, false));
-    assert_eq!(
-        rights(Some("hr"), "ticket"),
-        (true, false),
-        "a name without schema means it in all of them"
-    );
-    assert_eq!(
-        (rights(None, "users"), rights(None, "gk_x")),
-        ((false, false), (false, false))
-    );
+    assert_eq!(rights(Some("hr"), "ticket"), (true, false), "a name without schema means it in all of them");
+    assert_eq!((rights(None, "users"), rights(None, "gk_x")), ((false, false), (false, false)));
     for url in [
         "https://a.test/",
         "https://a.test:8443/",
@@ -366,11 +299,7 @@ fn restricted_takes_denied_tables_and_urls_away() {
         "https://bad.test/%2e%61dmin",
         "https://bad.test/x%2fadmin",
     ] {
-        assert_eq!(
-            code(restricted.check_url("GET", url)),
-            Some(ErrorCode::PolicyHttpUrlDenied),
-            "{url}"
-        );
+        assert_eq!(code(restricted.check_url("GET", url)), Some(ErrorCode::PolicyHttpUrlDenied), "{url}");
     }
     assert!(restricted.check_url("GET", "https://x.bad.test/public").is_ok());
 }
@@ -382,16 +311,8 @@ fn restricted_takes_other_denied_entries_away() {
     assert!(restricted.check_config_key("ldap.host").is_err() && restricted.check_config_key("LDAP.secret").is_err());
     assert!(restricted.check_config_key("ldap.secret").is_err() && restricted.check_config_key("app.color").is_ok());
     assert!(restricted.check_callee("stats").is_err() && restricted.check_callee("other").is_ok());
-    assert!(
-        restricted
-            .check_permission(&PermissionType::Cache, Access::Read)
-            .is_ok()
-    );
-    assert!(
-        restricted
-            .check_permission(&PermissionType::Cache, Access::Write)
-            .is_err()
-    );
+    assert!(restricted.check_permission(&PermissionType::Cache, Access::Read).is_ok());
+    assert!(restricted.check_permission(&PermissionType::Cache, Access::Write).is_err());
     let thumbs = PermissionType::from_name("thumbs");
     assert!(restricted.check_custom(&thumbs, Access::Read, None).is_ok());
     assert!(restricted.check_custom(&thumbs, Access::Write, None).is_err());
@@ -399,10 +320,7 @@ fn restricted_takes_other_denied_entries_away() {
 
     let mut approved = restricted_document();
     approved["status"] = "approved".into();
-    assert!(
-        policy(&approved).may_write_table(None, "users"),
-        "`denied` acts with `restricted` only"
-    );
+    assert!(policy(&approved).may_write_table(None, "users"), "`denied` acts with `restricted` only");
 }
 
 #[test]
@@ -423,10 +341,7 @@ fn denying_a_type_without_scope_or_access_takes_all_of_it() {
             .collect();
         let policy = policy(&json!({"status": "restricted", "permissions": permissions, "denied": denied}));
         for (schema, table) in [(None, "a"), (Some("s"), "b"), (Some("information_schema"), "tables")] {
-            assert!(
-                !policy.may_read_table(schema, table) && !policy.may_write_table(schema, table),
-                "{table}"
-            );
+            assert!(!policy.may_read_table(schema, table) && !policy.may_write_table(schema, table), "{table}");
         }
         assert!(
             policy.check_url("GET", "https://a.test/").is_err() && policy.check_url("GET", "http://10.0.0.1/").is_err()
@@ -435,11 +350,7 @@ fn denying_a_type_without_scope_or_access_takes_all_of_it() {
         assert!(
             policy.check_callee("a").is_err() && policy.check_permission(&PermissionType::Cache, Access::Read).is_err()
         );
-        assert!(
-            policy
-                .check_custom(&PermissionType::from_name("x"), Access::Read, Some("t"))
-                .is_err()
-        );
+        assert!(policy.check_custom(&PermissionType::from_name("x"), Access::Read, Some("t")).is_err());
     }
 }
 
@@ -465,11 +376,7 @@ fn empty_and_missing_scopes_grant_nothing() {
             );
         }
         assert!(!policy.may_read_table(None, "ticket"));
-        assert!(
-            policy
-                .check_custom(&PermissionType::from_name("thumbs"), Access::Read, None)
-                .is_err()
-        );
+        assert!(policy.check_custom(&PermissionType::from_name("thumbs"), Access::Read, None).is_err());
     }
 }
 
@@ -481,57 +388,22 @@ fn host_functions_need_their_target_in_scope() {
     let thumbs = PermissionType::from_name("thumbs");
     assert!(policy.check_custom(&thumbs, Access::Read, Some("a/1")).is_ok());
     assert!(policy.check_custom(&thumbs, Access::Read, Some("b")).is_ok());
-    assert_eq!(
-        code(policy.check_custom(&thumbs, Access::Read, Some("c"))),
-        Some(ErrorCode::PolicyTargetDenied)
-    );
-    assert_eq!(
-        code(policy.check_custom(&thumbs, Access::Read, Some("xa/1"))),
-        Some(ErrorCode::PolicyTargetDenied)
-    );
-    assert_eq!(
-        code(policy.check_custom(&thumbs, Access::Write, Some("b"))),
-        Some(ErrorCode::PolicyPermissionMissing)
-    );
-    assert!(
-        policy.check_custom(&thumbs, Access::Read, None).is_err(),
-        "no target means all of them"
-    );
-    assert!(
-        policy
-            .check_custom(&PermissionType::from_name("pdf"), Access::Write, None)
-            .is_ok()
-    );
-    assert!(
-        policy
-            .check_custom(&PermissionType::from_name("PDF"), Access::Write, None)
-            .is_err()
-    );
+    assert_eq!(code(policy.check_custom(&thumbs, Access::Read, Some("c"))), Some(ErrorCode::PolicyTargetDenied));
+    assert_eq!(code(policy.check_custom(&thumbs, Access::Read, Some("xa/1"))), Some(ErrorCode::PolicyTargetDenied));
+    assert_eq!(code(policy.check_custom(&thumbs, Access::Write, Some("b"))), Some(ErrorCode::PolicyPermissionMissing));
+    assert!(policy.check_custom(&thumbs, Access::Read, None).is_err(), "no target means all of them");
+    assert!(policy.check_custom(&PermissionType::from_name("pdf"), Access::Write, None).is_ok());
+    assert!(policy.check_custom(&PermissionType::from_name("PDF"), Access::Write, None).is_err());
 }
 
 #[test]
 fn callers_are_let_in_by_name() {
     let listed = policy(&json!({"status": "approved", "callable_by": ["stats"]}));
     assert!(listed.check_callable_by("stats").is_ok());
-    assert_eq!(
-        code(listed.check_callable_by("stat")),
-        Some(ErrorCode::PolicyCalleeDenied)
-    );
-    assert!(
-        policy(&json!({"status": "approved", "callable_by": []}))
-            .check_callable_by("stats")
-            .is_err()
-    );
-    assert!(
-        policy(&json!({"status": "approved"}))
-            .check_callable_by("stats")
-            .is_ok()
-    );
-    assert!(
-        policy(&json!({"status": "approved", "callable_by": ["*"]}))
-            .check_callable_by("anyone")
-            .is_ok()
-    );
+    assert_eq!(code(listed.check_callable_by("stat")), Some(ErrorCode::PolicyCalleeDenied));
+    assert!(policy(&json!({"status": "approved", "callable_by": []})).check_callable_by("stats").is_err());
+    assert!(policy(&json!({"status": "approved"})).check_callable_by("stats").is_ok());
+    assert!(policy(&json!({"status": "approved", "callable_by": ["*"]})).check_callable_by("anyone").is_ok());
 }
 
 #[test]
@@ -580,14 +452,8 @@ fn limits_come_from_the_document_and_zero_means_none() {
         host_calls_per_call: 11,
     };
     assert_eq!(policy.limits(), &expected);
-    assert_eq!(
-        (policy.extra_sql_functions().len(), policy.isolation_minimum()),
-        (2, Some(3))
-    );
-    assert_eq!(
-        policy.to_json()["limits"]["db_per_minute"],
-        json!({"value": 7, "source": "document"})
-    );
+    assert_eq!((policy.extra_sql_functions().len(), policy.isolation_minimum()), (2, Some(3)));
+    assert_eq!(policy.to_json()["limits"]["db_per_minute"], json!({"value": 7, "source": "document"}));
 }
 
 #[test]
@@ -599,9 +465,7 @@ fn instances_are_what_is_asked_and_granted() {
             document["instances"] = stored;
         }
         let (document, _) = parse(document.to_string().as_bytes()).expect("valid");
-        Policy::from_document(&document, &request, &DefaultRules::default())
-            .limits()
-            .instances
+        Policy::from_document(&document, &request, &DefaultRules::default()).limits().instances
     };
     assert_eq!(granted(json!("auto"), json!(4)), 4);
     assert_eq!(granted(json!(2), json!(4)), 2);
@@ -617,36 +481,18 @@ fn denials_say_rule_target_and_the_smallest_change() {
     let error = policy.check_url("GET", "https://b.test:8443/x").expect_err("denied");
     assert_eq!(error.detail()["rule"], "http.scope");
     assert_eq!(error.detail()["target"], "https://b.test:8443/x");
-    assert_eq!(
-        error.detail()["suggestion"],
-        json!({"type": "http", "scope": ["b.test:8443"]})
-    );
+    assert_eq!(error.detail()["suggestion"], json!({"type": "http", "scope": ["b.test:8443"]}));
     let limited = approved(json!([{"type": "http", "scope": ["a.test"], "methods": ["GET"]}]));
     let error = limited.check_url("POST", "https://a.test/").expect_err("denied");
     assert_eq!(
         error.detail()["suggestion"],
         json!({"type": "http", "scope": ["a.test"], "methods": ["POST"], "schemes": ["https"]})
     );
-    let error = policy
-        .check_permission(&PermissionType::Db, Access::Write)
-        .expect_err("denied");
-    assert_eq!(
-        error.detail()["suggestion"],
-        json!({"type": "db", "access": "write", "scope": ["..."]})
-    );
+    let error = policy.check_permission(&PermissionType::Db, Access::Write).expect_err("denied");
+    assert_eq!(error.detail()["suggestion"], json!({"type": "db", "access": "write", "scope": ["..."]}));
     let error = policy.check_recipient("x\r\n\u{202e}`@a.test").expect_err("denied");
-    assert!(
-        error.to_string().is_ascii() && !error.to_string().contains('\n'),
-        "{error}"
-    );
-    assert!(
-        policy
-            .check_config_key(&"k".repeat(100_000))
-            .expect_err("denied")
-            .to_string()
-            .len()
-            < 1_000
-    );
+    assert!(error.to_string().is_ascii() && !error.to_string().contains('\n'), "{error}");
+    assert!(policy.check_config_key(&"k".repeat(100_000)).expect_err("denied").to_string().len() < 1_000);
 }
 
 #[test]
@@ -660,11 +506,8 @@ fn every_suggestion_allows_what_was_refused() {
         empty.check_config_key("ldap.secret").err(),
         empty.check_callee("stats").err(),
     ];
-    let suggestions: Vec<Value> = refusals
-        .into_iter()
-        .flatten()
-        .map(|error| error.detail()["suggestion"].clone())
-        .collect();
+    let suggestions: Vec<Value> =
+        refusals.into_iter().flatten().map(|error| error.detail()["suggestion"].clone()).collect();
     let granted = approved(json!(suggestions));
     assert!(granted.check_url("GET", "https://svc.corp.test:8443/x").is_ok());
     assert!(granted.check_url("GET", "http://[2606:4700::1]:81/").is_ok());
@@ -685,19 +528,13 @@ fn view_shows_what_is_in_force_and_where_it_comes_from() {
         ])
     );
     assert_eq!(view["withheld"][0]["table"], "users");
-    assert_eq!(
-        (&view["status"], &view["source"]),
-        (&json!("pending_review"), &json!("default_grant"))
-    );
+    assert_eq!((&view["status"], &view["source"]), (&json!("pending_review"), &json!("default_grant")));
     let view = approved(json!([{"type": "http", "scope": ["a.test"], "methods": ["GET"]}])).to_json();
     assert_eq!(
         view["permissions"],
         json!([{"type": "http", "scope": ["a.test"], "methods": ["GET"], "source": "document", "effective": true}])
     );
-    assert_eq!(
-        view["limits"]["emails_per_minute"],
-        json!({"value": 10, "source": "default"})
-    );
+    assert_eq!(view["limits"]["emails_per_minute"], json!({"value": 10, "source": "default"}));
 }
 
 #[test]
@@ -707,16 +544,10 @@ fn requests_are_read_as_far_as_they_go() {
         "permissions": [7, {"type": "db"}, {"type": "db", "access": "all", "scope": ["a"]}, {"access": "read"}, {"type": "http", "access": "", "scope": ["a", 1]},
             {"type": "db", "access": "read", "scope": "ticket"}, {"type": "a\nb", "access": "read"}],
     }));
-    assert_eq!(
-        (request.memory_mb, request.call_timeout, request.instances),
-        (None, None, None)
-    );
+    assert_eq!((request.memory_mb, request.call_timeout, request.instances), (None, None, None));
     assert_eq!(request.init_timeout.map(|time| time.ms), Some(15_000));
-    let kinds: Vec<_> = request
-        .permissions
-        .iter()
-        .map(|permission| (permission.kind.name(), permission.access))
-        .collect();
+    let kinds: Vec<_> =
+        request.permissions.iter().map(|permission| (permission.kind.name(), permission.access)).collect();
     assert_eq!(kinds, [("db", None), ("http", None), ("db", Some(Grant::Read))]);
     assert_eq!(warnings.len(), 9, "{warnings:#?}");
     for odd in [json!("x"), json!([1]), json!(7)] {
@@ -738,13 +569,8 @@ fn nothing_that_means_more_in_a_scope_is_suggested() {
     let long = "t".repeat(1 << 20);
     for target in ["*", "a*", "t\n", "t\u{202e}", &long] {
         let error = policy.check_custom(&x, Access::Read, Some(target)).expect_err("denied");
-        assert!(
-            !error.detail().contains_key("suggestion") && error.to_string().len() < 1_000,
-            "{error}"
-        );
-        let error = policy
-            .check_custom(&x, Access::Write, Some(target))
-            .expect_err("denied");
+        assert!(!error.detail().contains_key("suggestion") && error.to_string().len() < 1_000, "{error}");
+        let error = policy.check_custom(&x, Access::Write, Some(target)).expect_err("denied");
         assert_eq!(error.detail()["suggestion"]["scope"], json!(["..."]));
         let error = policy.check_callee(target).expect_err("denied");
         assert!(
@@ -753,13 +579,7 @@ fn nothing_that_means_more_in_a_scope_is_suggested() {
         );
         assert_eq!(table_suggestion(Access::Read, None, target), None);
     }
-    assert!(
-        !policy
-            .check_recipient("a*b@c.test")
-            .expect_err("denied")
-            .detail()
-            .contains_key("suggestion")
-    );
+    assert!(!policy.check_recipient("a*b@c.test").expect_err("denied").detail().contains_key("suggestion"));
     assert_eq!(
         table_suggestion(Access::Write, Some("s"), "t"),
         Some(json!({"type": "db", "access": "write", "scope": ["s.t"]}))
@@ -769,9 +589,7 @@ fn nothing_that_means_more_in_a_scope_is_suggested() {
 #[test]
 fn hostile_sizes_stay_cheap() {
     let scope: Vec<String> = (0..1_000).rev().map(|index| format!("t{index}")).collect();
-    let permissions: Vec<Value> = (0..30)
-        .map(|_| json!({"type": "db", "access": "read", "scope": scope}))
-        .collect();
+    let permissions: Vec<Value> = (0..30).map(|_| json!({"type": "db", "access": "read", "scope": scope})).collect();
     let fields: serde_json::Map<_, _> = (0..20_000).map(|index| (format!("f{index}"), json!(0))).collect();
     assert!(approved(json!(permissions)).may_read_table(None, "t7"));
     assert!(parse(Value::Object(fields).to_string().as_bytes()).is_err());
@@ -787,10 +605,7 @@ fn writing_configuration_is_not_reading_it() {
     let policy = approved(json!([{"type": "config", "access": "write", "scope": ["*"]}]));
     assert!(policy.check_config_key("app.color").is_err());
     assert!(policy.check_permission(&PermissionType::Config, Access::Read).is_err());
-    assert!(
-        policy.check_permission(&PermissionType::Config, Access::Write).is_err(),
-        "no function writes"
-    );
+    assert!(policy.check_permission(&PermissionType::Config, Access::Write).is_err(), "no function writes");
 }
 
 #[test]
@@ -799,11 +614,7 @@ fn entries_without_scope_or_access_are_shown_as_idle() {
         {"type": "db", "access": "read"}, {"type": "db", "scope": ["t"]}, {"type": "email", "scope": ["@a.test"]},
     ]))
     .to_json();
-    let effective: Vec<_> = view["permissions"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|line| &line["effective"])
-        .collect();
+    let effective: Vec<_> =
+        view["permissions"].as_array().expect("a list").iter().map(|line| &line["effective"]).collect();
     assert_eq!(effective, [false, false, true]);
 }

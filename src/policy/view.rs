@@ -30,11 +30,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn of_default(permissions: Vec<Permission>, withheld: Vec<Withheld>) -> Self {
-        Self {
-            permissions,
-            withheld,
-            ..Self::default()
-        }
+        Self { permissions, withheld, ..Self::default() }
     }
 
     pub(super) fn of_document(document: &PolicyDocument, denied: &[Permission]) -> Self {
@@ -100,9 +96,7 @@ fn sourced(permission: &Permission, source: &str) -> Value {
 /// An entry without scope or access is shown, and that it grants nothing.
 fn granted(permission: &Permission, source: &str) -> Value {
     let grants = Grants::given(slice::from_ref(permission), &NameRules::default());
-    let is_effective = [Access::Read, Access::Write]
-        .iter()
-        .any(|access| grants.has(&permission.kind, *access));
+    let is_effective = [Access::Read, Access::Write].iter().any(|access| grants.has(&permission.kind, *access));
     let mut value = sourced(permission, source);
     value["effective"] = is_effective.into();
     value
@@ -126,11 +120,7 @@ fn limits(policy: &Policy) -> Value {
         return json!({});
     };
     let source = |name: &str| {
-        if policy.view.limits_set.contains(&name) {
-            "document"
-        } else {
-            "default"
-        }
+        if policy.view.limits_set.contains(&name) { "document" } else { "default" }
     };
     let lines = values.into_iter().map(|(name, value)| {
         let source = source(&name);
@@ -165,10 +155,7 @@ fn limits_set(document: &PolicyDocument) -> Vec<&'static str> {
         ("host_calls_per_call", document.max_host_calls_per_call.is_some()),
     ];
     debug_assert_eq!(Some(is_set.len()), limit_count(), "a limit has no line here");
-    is_set
-        .into_iter()
-        .filter_map(|(name, is_set)| is_set.then_some(name))
-        .collect()
+    is_set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect()
 }
 
 fn limit_count() -> Option<usize> {

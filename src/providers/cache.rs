@@ -73,7 +73,9 @@ impl MemoryCache {
         let weight = key.len() as u64 + value.len() as u64 + ENTRY_OVERHEAD;
         let bytes = if quota.bytes == 0 { self.max_bytes } else { quota.bytes.min(self.max_bytes) };
         if weight > bytes {
-            return Err(full(format!("an entry of {weight} bytes is larger than the plugin's whole cache of {bytes} bytes")));
+            return Err(full(format!(
+                "an entry of {weight} bytes is larger than the plugin's whole cache of {bytes} bytes"
+            )));
         }
         let expires = match u64::try_from(ttl_s) {
             Ok(ttl_s) if ttl_s > 0 => self.clock.monotonic().saturating_add(ttl_s.saturating_mul(1_000_000_000)),
@@ -96,7 +98,9 @@ impl MemoryCache {
                 return Err(full(format!("the host's cache of {} bytes is full", self.max_bytes)));
             }
         }
-        self.change(&mut entries, |entries| entries.insert(key.to_owned(), Entry { value: value.to_vec(), expires }, weight));
+        self.change(&mut entries, |entries| {
+            entries.insert(key.to_owned(), Entry { value: value.to_vec(), expires }, weight)
+        });
         Ok(())
     }
 

@@ -111,7 +111,8 @@ mod tests {
         configured.entry("en".into()).or_default().insert("a".into(), "A".into());
         let translations = Translations::new(configured, "en".into());
         let registration =
-            Registration::parse(br#"{"name":"p","i18n":{"translations":{"de":{"x":"Hallo"},"en":{"x":"Hello"}}}}"#).unwrap();
+            Registration::parse(br#"{"name":"p","i18n":{"translations":{"de":{"x":"Hallo"},"en":{"x":"Hello"}}}}"#)
+                .unwrap();
         translations.register(&"p".into(), Some(&registration));
         assert_eq!(translations.translate("p", "de", "p.x", &[]), "Hallo");
         assert_eq!(translations.translate("p", "fr", "p.x", &[]), "Hello");

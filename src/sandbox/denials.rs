@@ -42,9 +42,8 @@ impl Denials {
         let kind = Kind {
             function: shorten(function, MAX_TEXT),
             code: error.code(),
-            target: target.map_or_else(String::new, |target| {
-                shorten(target.as_str().unwrap_or(&target.to_string()), MAX_TEXT)
-            }),
+            target: target
+                .map_or_else(String::new, |target| shorten(target.as_str().unwrap_or(&target.to_string()), MAX_TEXT)),
         };
         let mut denials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = denials.get_mut(&kind) {
@@ -88,7 +87,8 @@ mod tests {
     fn equal_denials_are_counted_and_different_ones_are_bounded() {
         let denials = Denials::default();
         for index in 0..2 * MAX_KINDS {
-            let error = Error::new(ErrorCode::PolicySqlTableDenied, "no").with_detail("table", format!("t{}", index.min(300)));
+            let error =
+                Error::new(ErrorCode::PolicySqlTableDenied, "no").with_detail("table", format!("t{}", index.min(300)));
             denials.record("db_query", &error, SystemTime::UNIX_EPOCH);
         }
         let all = denials.to_json();

@@ -77,17 +77,12 @@ pub(super) fn admit<'a>(policy: &Policy, services: &Services, mut request: Reque
 }
 
 /// Lets a call of a function that the host declared pass.
-pub(super) fn admit_custom(
-    policy: &Policy,
-    function: &CustomFunction,
-    arguments: &[u8],
-) -> Result<Request<'static>> {
+pub(super) fn admit_custom(policy: &Policy, function: &CustomFunction, arguments: &[u8]) -> Result<Request<'static>> {
     let arguments: Value = if arguments.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(arguments).map_err(|error| {
-            Error::new(ErrorCode::PolicyArguments, "the arguments are not JSON").with_source(error)
-        })?
+        serde_json::from_slice(arguments)
+            .map_err(|error| Error::new(ErrorCode::PolicyArguments, "the arguments are not JSON").with_source(error))?
     };
     let target = match &function.target {
         Some(pointer) => Some(arguments.pointer(pointer).and_then(Value::as_str).ok_or_else(|| {

@@ -105,9 +105,7 @@ impl Sandbox {
                 self.write_log(Some(context), *level, message, fields.clone());
                 Ok(provider::OK)
             }
-            Request::PublishEvent { channel, event_type, data } => {
-                self.publish(&call, channel, event_type, data)
-            }
+            Request::PublishEvent { channel, event_type, data } => self.publish(&call, channel, event_type, data),
             _ => self.services.provider(call.service)?.serve(&call),
         }
     }
@@ -171,11 +169,8 @@ impl Sandbox {
     /// A host that takes log lines itself can't fail a plugin by failing to.
     fn hand_log_to_host(&self, context: Option<&CallContext>, record: &LogRecord) {
         let (Some(provider), Some(context)) = (self.services.optional_provider(Service::Log), context) else { return };
-        let request = Request::Log {
-            level: record.level,
-            message: record.message.clone(),
-            fields: record.fields.clone(),
-        };
+        let request =
+            Request::Log { level: record.level, message: record.message.clone(), fields: record.fields.clone() };
         let _ = provider.serve(&self.host_call(context, Service::Log, Function::Log.name(), &request));
     }
 

@@ -198,10 +198,7 @@ mod tests {
         for index in 0..10 {
             assert_eq!(window.try_take(index * SECOND, 10, MINUTE, 1), Ok(()));
         }
-        assert_eq!(
-            window.try_take(10 * SECOND, 10, MINUTE, 1),
-            Err(RetryAfterNs(50 * SECOND))
-        );
+        assert_eq!(window.try_take(10 * SECOND, 10, MINUTE, 1), Err(RetryAfterNs(50 * SECOND)));
         assert_eq!(window.try_take(MINUTE - 1, 10, MINUTE, 1), Err(RetryAfterNs(1)));
         assert_eq!(window.try_take(MINUTE, 10, MINUTE, 1), Ok(()));
         assert_eq!(window.try_take(MINUTE, 10, MINUTE, 1), Err(RetryAfterNs(SECOND)));
@@ -225,11 +222,7 @@ mod tests {
         for turn in 1..50 {
             let limit = if turn % 2 == 0 { 10 } else { 11 };
             let expected = if turn == 1 { Ok(()) } else { Err(()) };
-            assert_eq!(
-                window.try_take(turn, limit, MINUTE, 1).map_err(drop),
-                expected,
-                "turn {turn}"
-            );
+            assert_eq!(window.try_take(turn, limit, MINUTE, 1).map_err(drop), expected, "turn {turn}");
         }
         assert!(window.try_take(100, 3, MINUTE, 1).is_err());
     }
@@ -266,11 +259,7 @@ mod tests {
         assert!(take(MINUTE, 1).is_err(), "a fiftieth of an hour is more than a minute");
         assert_eq!(take(72 * SECOND, 1), Ok(()));
         assert!(take(72 * SECOND, 1).is_err());
-        assert_eq!(
-            take(100 * 60 * MINUTE, 60),
-            Ok(()),
-            "it fills up to its size and no further"
-        );
+        assert_eq!(take(100 * 60 * MINUTE, 60), Ok(()), "it fills up to its size and no further");
         assert!(take(100 * 60 * MINUTE, 1).is_err());
     }
 
@@ -281,10 +270,7 @@ mod tests {
         assert_eq!(window.try_take_with_burst(0, 1, MINUTE, 6, budget), Ok(()));
         assert!(window.try_take_with_burst(1, 1, MINUTE, 1, None).is_err());
         assert!(window.try_take_with_burst(2, 1, MINUTE, 1, budget).is_err());
-        assert_eq!(
-            window.try_take_with_burst(3, 1, MINUTE, 6, budget),
-            Err(RetryAfterNs::NEVER)
-        );
+        assert_eq!(window.try_take_with_burst(3, 1, MINUTE, 6, budget), Err(RetryAfterNs::NEVER));
     }
 
     /// Against a model that counts every event anew: never one too many, never one refused for nothing, and what is
@@ -293,9 +279,7 @@ mod tests {
     fn agrees_with_counting_every_event() {
         let mut seed = 42_u64;
         let mut dice = |bound: u64| {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % bound
         };
         for _ in 0..300 {
@@ -323,13 +307,7 @@ mod tests {
         let window = Window::new();
         let taken: usize = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..16)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..1_000)
-                            .filter(|at| window.try_take(*at, 100, MINUTE, 1).is_ok())
-                            .count()
-                    })
-                })
+                .map(|_| scope.spawn(|| (0..1_000).filter(|at| window.try_take(*at, 100, MINUTE, 1).is_ok()).count()))
                 .collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).sum()
         });

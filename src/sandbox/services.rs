@@ -102,7 +102,10 @@ impl Services {
         self.optional_provider(service).ok_or_else(|| {
             Error::new(
                 ErrorCode::HostNoProvider,
-                format!("no provider configured for `{0}` (the host configures one or provides a callback for `{0}`)", service.name()),
+                format!(
+                    "no provider configured for `{0}` (the host configures one or provides a callback for `{0}`)",
+                    service.name()
+                ),
             )
         })
     }
@@ -120,13 +123,19 @@ impl Services {
         if !valid || Function::from_name(&function.name).is_some() {
             return Err(Error::new(
                 ErrorCode::ArgumentInvalid,
-                format!("a host function can't be called `{}` (letters, digits and `_`, not a built-in name)", function.name),
+                format!(
+                    "a host function can't be called `{}` (letters, digits and `_`, not a built-in name)",
+                    function.name
+                ),
             ));
         }
         if !matches!(function.permission, PermissionType::Custom(_)) || function.permission.name().is_empty() {
             return Err(Error::new(
                 ErrorCode::ArgumentInvalid,
-                format!("`{}` can't be the permission of a declared function (choose a name of its own)", function.permission),
+                format!(
+                    "`{}` can't be the permission of a declared function (choose a name of its own)",
+                    function.permission
+                ),
             ));
         }
         let function = CustomFunction { provider: Box::new(Foreign(function.provider)), ..function };

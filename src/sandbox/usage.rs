@@ -20,9 +20,7 @@ pub struct Usage {
 impl Usage {
     /// Counts a call that passed every gate; `None` is a function that the host declared.
     pub fn count(&self, function: Option<Function>, now_ms: u64) {
-        let counter = function
-            .and_then(|function| self.calls.get(function as usize))
-            .unwrap_or(&self.custom_calls);
+        let counter = function.and_then(|function| self.calls.get(function as usize)).unwrap_or(&self.custom_calls);
         counter.fetch_add(1, Ordering::Relaxed);
         self.last_call_ms.store(now_ms, Ordering::Relaxed);
     }
@@ -43,9 +41,8 @@ impl Usage {
     /// The counters under the reference's names (CONTRACT 5.9), and ours.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let of = |function: Function| {
-            self.calls.get(function as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
-        };
+        let of =
+            |function: Function| self.calls.get(function as usize).map_or(0, |counter| counter.load(Ordering::Relaxed));
         let cache_ops = of(Function::CacheGet) + of(Function::CacheSet) + of(Function::CacheDelete);
         json!({
             "db_queries": of(Function::DbQuery),

@@ -83,7 +83,8 @@ fn generated_header() -> String {
 }
 
 fn capi_files() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("src/capi")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(root().join("src/capi")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs") && !file.ends_with("tests.rs"));
     files.sort();
     files
@@ -113,11 +114,21 @@ fn every_function_of_the_header_is_documented_in_full() {
                 continue;
             }
             functions += 1;
-            let doc: Vec<&str> = lines[..index].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#[")).copied().collect();
+            let doc: Vec<&str> = lines[..index]
+                .iter()
+                .rev()
+                .take_while(|line| line.starts_with("///") || line.starts_with("#["))
+                .copied()
+                .collect();
             for part in ["/// Parameters:", "/// Threads:", "/// Errors:", "/// Since: ABI 1."] {
                 assert!(doc.iter().any(|line| line.starts_with(part)), "{}:{}: no `{part}`", file.display(), index + 1);
             }
-            assert!(!line.contains("unsafe extern") || doc.contains(&"/// # Safety"), "{}:{}", file.display(), index + 1);
+            assert!(
+                !line.contains("unsafe extern") || doc.contains(&"/// # Safety"),
+                "{}:{}",
+                file.display(),
+                index + 1
+            );
         }
     }
     assert_eq!(functions, exported_symbols().len());
@@ -137,11 +148,14 @@ fn schemas_are_current() {
 
 #[test]
 fn the_library_exports_its_functions_and_nothing_else() {
-    let library = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("dist/libgoatflow_plugin.so.1");
+    let library = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), PathBuf::from)
+        .join("dist/libgoatflow_plugin.so.1");
     let listed = std::process::Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().unwrap();
     assert!(listed.status.success(), "run `make build` first: {}", String::from_utf8_lossy(&listed.stderr));
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let mut symbols: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').nth(2)).filter(|name| *name != "GOATFLOW_PLUGIN_1").collect();
+    let mut symbols: Vec<&str> =
+        listed.lines().filter_map(|line| line.split(' ').nth(2)).filter(|name| *name != "GOATFLOW_PLUGIN_1").collect();
     symbols.sort_unstable();
     let expected: Vec<String> = exported_symbols().iter().map(|name| format!("{name}@@GOATFLOW_PLUGIN_1")).collect();
     assert_eq!(symbols, expected);

@@ -17,11 +17,14 @@ use crate::support::{
 
 /// A plugin that may call every other one, with so many instances.
 fn pooled(host: &Host, name: &str, instances: u32) -> Arc<str> {
-    host.set_policy(name, json!({
-        "instances": instances,
-        "permissions": [{"type": "plugin_call", "scope": ["*"]}],
-        "max_calls_per_second": 0,
-    }));
+    host.set_policy(
+        name,
+        json!({
+            "instances": instances,
+            "permissions": [{"type": "plugin_call", "scope": ["*"]}],
+            "max_calls_per_second": 0,
+        }),
+    );
     host.load(&Guest::registered(&json!({"name": name, "resources": {"instances": "auto"}})))
 }
 
@@ -194,7 +197,8 @@ fn a_slow_statement_of_one_plugin_does_not_hold_the_deadline_of_another() {
         host.set_policy(name, db.clone());
         host.load(&Guest::named(name));
     }
-    let endless = json!({"query": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"});
+    let endless =
+        json!({"query": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"});
     let cancellation = Cancellation::new();
     let options = cancellable(&cancellation);
     let is_over = AtomicBool::new(false);
@@ -240,7 +244,9 @@ fn coming_back_to_a_single_instance_is_an_error_that_names_the_chain() {
     let host = Host::new();
     single(&host, "a");
     single(&host, "b");
-    for (path, chain) in [(&["a", "b", "a"][..], "a -> b -> a"), (&["a", "a"], "a -> a"), (&["b", "a", "a"], "b -> a -> a")] {
+    for (path, chain) in
+        [(&["a", "b", "a"][..], "a -> b -> a"), (&["a", "a"], "a -> a"), (&["b", "a", "a"], "b -> a -> a")]
+    {
         let error = call_path(&host, path, "echo", &CallOptions::default()).unwrap_err();
         assert_eq!(error["code"], "lifecycle.reentrant");
         assert!(error["message"].as_str().unwrap().contains(chain), "{error}");
@@ -306,7 +312,8 @@ fn calls_that_wait_for_each_other_fail_at_once() {
                     let (host, next) = (&host, plugins[(index + 1) % plugins.len()]);
                     let arguments = json!({"key": "meet", "plugin": next, "function": "echo", "args": [1]});
                     scope.spawn(move || {
-                        let answer = host.call(plugins[index], "then:plugin_call", arguments.to_string()).unwrap().unwrap();
+                        let answer =
+                            host.call(plugins[index], "then:plugin_call", arguments.to_string()).unwrap().unwrap();
                         split_error(serde_json::from_slice(&answer).unwrap())
                     })
                 })
@@ -341,7 +348,10 @@ fn ten_nested_calls_pass_and_the_eleventh_fails() {
     // The same with one plugin that calls itself.
     pooled(&host, "pool", 2);
     assert_eq!(call_path(&host, &["pool"; 11], "echo", &CallOptions::default()), Ok(json!({"x": 1})));
-    assert_eq!(call_path(&host, &["pool"; 12], "echo", &CallOptions::default()).unwrap_err()["code"], "policy.call_depth");
+    assert_eq!(
+        call_path(&host, &["pool"; 12], "echo", &CallOptions::default()).unwrap_err()["code"],
+        "policy.call_depth"
+    );
 }
 
 #[test]
@@ -428,11 +438,17 @@ fn of_several_loads_of_one_name_one_succeeds() {
     let code = Guest::named("a").wasm();
     for _ in 0..10 {
         let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let loads: Vec<_> = (0..4).map(|_| scope.spawn(|| host.load_bytes(&code).map_err(|error| error.code()))).collect();
+            let loads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| host.load_bytes(&code).map_err(|error| error.code()))).collect();
             loads.into_iter().map(|load| load.join().unwrap()).collect()
         });
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|code| *code == ErrorCode::LifecycleAlreadyLoaded));
+        assert!(
+            outcomes
+                .iter()
+                .flat_map(|outcome| outcome.as_ref().err())
+                .all(|code| *code == ErrorCode::LifecycleAlreadyLoaded)
+        );
         assert_eq!(host.text("a", "tick", ""), "1");
         host.manager.unload("a", PATIENCE).unwrap();
     }
@@ -494,7 +510,10 @@ fn outcomes_come_even_when_the_manager_is_let_go() {
     let mut outcomes: Vec<_> = (0..4).map(|_| receive(&from)).collect();
     outcomes.sort_by_key(|(number, _)| *number);
     assert_eq!(outcomes[0], (1, Ok(Some(r#"{"value":"stop"}"#.into()))));
-    assert!(outcomes[1..].iter().all(|(_, outcome)| *outcome == Err(ErrorCode::LifecyclePluginNotFound)), "{outcomes:?}");
+    assert!(
+        outcomes[1..].iter().all(|(_, outcome)| *outcome == Err(ErrorCode::LifecyclePluginNotFound)),
+        "{outcomes:?}"
+    );
 }
 
 // Pools
@@ -796,7 +815,8 @@ fn a_shutdown_under_load_lets_calls_end_and_refuses_new_ones() {
     under_load(&host, "a", &[ErrorCode::LifecycleShutDown, ErrorCode::LifecyclePluginNotFound], || {
         let report = host.manager.shut_down(PATIENCE).unwrap();
         assert_eq!(report["drained"], true);
-        let names: Vec<_> = report["plugins"].as_array().unwrap().iter().map(|plugin| plugin["plugin"].clone()).collect();
+        let names: Vec<_> =
+            report["plugins"].as_array().unwrap().iter().map(|plugin| plugin["plugin"].clone()).collect();
         assert_eq!(names, ["a", "b", "c"]);
     });
     assert!(host.manager.is_shut_down());
@@ -834,7 +854,15 @@ fn a_shutdown_reports_calls_that_did_not_end() {
 // Asynchronous calls
 
 /// Starts a call; its outcome comes to the channel with its number.
-fn start(host: &Host, plugin: &str, function: &str, arguments: &str, options: CallOptions, number: u32, to: &mpsc::Sender<(u32, Outcome)>) -> Arc<goatflow_plugin::manager::Operation> {
+fn start(
+    host: &Host,
+    plugin: &str,
+    function: &str,
+    arguments: &str,
+    options: CallOptions,
+    number: u32,
+    to: &mpsc::Sender<(u32, Outcome)>,
+) -> Arc<goatflow_plugin::manager::Operation> {
     let to = to.clone();
     let done = Box::new(move |outcome| drop(to.send((number, outcome))));
     host.manager.start_call(plugin, function, arguments.as_bytes(), options, done).unwrap()
@@ -925,7 +953,8 @@ fn more_than_ten_thousand_waiting_calls_are_refused() {
     for _ in 0..10_000 {
         start(&host, "a", "noop", "", CallOptions::default(), 1, &to);
     }
-    let refused = host.manager.start_call("a", "noop", b"", CallOptions::default(), Box::new(|_| panic!("never called")));
+    let refused =
+        host.manager.start_call("a", "noop", b"", CallOptions::default(), Box::new(|_| panic!("never called")));
     assert_eq!(refused.map(drop).unwrap_err().code(), ErrorCode::LifecycleOverloaded);
     start(&host, "b", "echo", "x", CallOptions::default(), 2, &to);
     assert_eq!(receive(&from), (2, Ok(Some("x".into()))), "another plugin is not affected");

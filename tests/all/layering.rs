@@ -77,7 +77,9 @@ fn problem(importer: &str, imported: &str) -> Option<String> {
         return None;
     }
     let Some(from) = layer(importer) else { return Some(format!("`{importer}` is in no layer")) };
-    let Some(to) = layer(imported) else { return Some(format!("`{importer}` imports `{imported}`, which is in no layer")) };
+    let Some(to) = layer(imported) else {
+        return Some(format!("`{importer}` imports `{imported}`, which is in no layer"));
+    };
     match () {
         () if to > from => Some(format!("`{importer}` imports `{imported}`, which is above it")),
         () if to == from && from > 0 => Some(format!("`{importer}` imports `{imported}`, which is beside it")),

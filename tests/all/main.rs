@@ -1,10 +1,5 @@
 //! Tests of the library as a Rust host sees it, with real plugins; one module per behaviour.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod calls;
 mod contract;

@@ -77,9 +77,11 @@ fn the_default_policy_denies_what_it_should() {
             // db read on the declared tables, its own cache, log and translate; events have no permission of their own.
             Function::DbQuery | Function::CacheGet | Function::CacheSet | Function::CacheDelete => Ok(()),
             Function::Log | Function::Translate | Function::PublishEvent => Ok(()),
-            Function::DbExec | Function::ConfigGet | Function::HttpRequest | Function::SendEmail | Function::PluginCall => {
-                Err("policy.permission_missing")
-            }
+            Function::DbExec
+            | Function::ConfigGet
+            | Function::HttpRequest
+            | Function::SendEmail
+            | Function::PluginCall => Err("policy.permission_missing"),
         };
         let answer = host.ask("greedy", function.name(), &request(*function)).map(drop);
         assert_eq!(answer, expected.map_err(str::to_owned), "{}", function.name());
@@ -90,7 +92,9 @@ fn the_default_policy_denies_what_it_should() {
 fn the_default_policy_never_includes_sensitive_tables_patterns_or_catalogues() {
     let host = configured();
     host.load(&greedy());
-    for table in ["users", "audit", "audit_x", "sysconfig_default", "sqlite_master", "queue", "main.users", "\"users\"", "Users"] {
+    for table in
+        ["users", "audit", "audit_x", "sysconfig_default", "sqlite_master", "queue", "main.users", "\"users\"", "Users"]
+    {
         let answer = host.ask("greedy", "db_query", &json!({"query": format!("SELECT * FROM {table}")}));
         let code = answer.unwrap_err();
         assert!(["policy.sql.table_denied", "policy.sql.not_understood"].contains(&code.as_str()), "{table}: {code}");
@@ -175,7 +179,9 @@ fn a_blocked_plugin_is_not_called_and_calls_nothing() {
         let (sender, receiver) = mpsc::channel();
         let done = Box::new(move |outcome| drop(sender.send(outcome)));
         let name = format!("then:{}", function.name());
-        host.manager.start_call("greedy", &name, arguments.to_string().as_bytes(), CallOptions::default(), done).unwrap();
+        host.manager
+            .start_call("greedy", &name, arguments.to_string().as_bytes(), CallOptions::default(), done)
+            .unwrap();
         gate.await_entered(round + 1);
         host.set_policy("greedy", json!({"status": "blocked"}));
         gate.let_one_through();
@@ -209,7 +215,10 @@ fn a_restricted_plugin_has_the_document_without_what_is_denied() {
     host.load(&greedy());
     host.load(&Guest::named("other"));
     assert_eq!(host.ask("greedy", "db_query", &request(Function::DbQuery)), Err("policy.sql.table_denied".into()));
-    assert_eq!(host.ask("greedy", "db_query", &json!({"query": "SELECT id FROM queue WHERE id = 1"})), Ok(json!([{"id": 1}])));
+    assert_eq!(
+        host.ask("greedy", "db_query", &json!({"query": "SELECT id FROM queue WHERE id = 1"})),
+        Ok(json!([{"id": 1}]))
+    );
     assert_eq!(host.ask("greedy", "cache_get", &request(Function::CacheGet)), Err("policy.permission_missing".into()));
     assert_eq!(host.ask("greedy", "plugin_call", &request(Function::PluginCall)), Err("policy.callee_denied".into()));
     assert!(host.ask("greedy", "config_get", &request(Function::ConfigGet)).is_ok());
@@ -239,7 +248,8 @@ fn declare(host: &Host, name: &str, permission: &str, access: Access, target: Op
         access,
         target: target.map(str::to_owned),
         provider: Box::new(Answer(|call: &HostCall<'_>| {
-            let answer = json!({"plugin": &**call.plugin, "function": call.function, "arguments": call.request.to_json()});
+            let answer =
+                json!({"plugin": &**call.plugin, "function": call.function, "arguments": call.request.to_json()});
             assert_eq!(call.service, Service::Custom);
             Ok(answer.to_string().into_bytes().into())
         })),
@@ -256,10 +266,13 @@ fn declared_functions_need_their_permission_and_scope() {
     let store = |key: Value| host.ask("a", "store_file", &json!({"file": {"key": key}}));
     assert_eq!(host.ask("a", "org_id", &json!({})), Err("policy.permission_missing".into()));
     assert_eq!(store(json!("k")), Err("policy.permission_missing".into()));
-    host.approve("a", json!([
-        {"type": "org", "access": "read", "scope": ["*"]},
-        {"type": "file", "access": "write", "scope": ["reports-1"]},
-    ]));
+    host.approve(
+        "a",
+        json!([
+            {"type": "org", "access": "read", "scope": ["*"]},
+            {"type": "file", "access": "write", "scope": ["reports-1"]},
+        ]),
+    );
     assert_eq!(
         host.ask("a", "org_id", &json!({"n": 1})),
         Ok(json!({"plugin": "a", "function": "org_id", "arguments": {"n": 1}}))
@@ -318,7 +331,10 @@ fn the_host_can_answer_a_service_itself() {
     let rows = host.ask("a", "db_query", &query).unwrap();
     assert_eq!(rows[0]["by"], "db_query");
     assert!(!rows[0]["sql"].as_str().unwrap().contains("comment"), "what runs is what was checked: {rows}");
-    assert_eq!(host.ask("a", "db_query", &json!({"query": "SELECT * FROM users"})), Err("policy.sql.table_denied".into()));
+    assert_eq!(
+        host.ask("a", "db_query", &json!({"query": "SELECT * FROM users"})),
+        Err("policy.sql.table_denied".into())
+    );
     host.manager.provide("db", None).unwrap();
     assert!(host.ask("a", "db_query", &query).unwrap()[0].get("id").is_some());
     assert_eq!(code_of(host.manager.provide("plugins", None)), ErrorCode::ArgumentInvalid);
@@ -329,7 +345,8 @@ fn the_host_can_answer_a_service_itself() {
 #[test]
 fn quotas_survive_reloads_policies_and_disabling() {
     let host = configured();
-    let limited = |limit: u32| host.set_policy("a", json!({"permissions": everything(), "max_db_queries_per_min": limit}));
+    let limited =
+        |limit: u32| host.set_policy("a", json!({"permissions": everything(), "max_db_queries_per_min": limit}));
     let guest = Guest::named("a");
     limited(5);
     host.load(&guest);
@@ -341,7 +358,10 @@ fn quotas_survive_reloads_policies_and_disabling() {
     host.load(&guest);
     // Statements of both kinds share the window; refused ones take nothing from it.
     assert_eq!(host.ask("a", "db_exec", &request(Function::DbExec)), Ok(json!({"affected": 1})));
-    assert_eq!(host.ask("a", "db_query", &json!({"query": "SELECT * FROM users"})), Err("policy.sql.table_denied".into()));
+    assert_eq!(
+        host.ask("a", "db_query", &json!({"query": "SELECT * FROM users"})),
+        Err("policy.sql.table_denied".into())
+    );
     host.manager.disable("a", PATIENCE).unwrap();
     host.manager.enable("a").unwrap();
     assert_eq!(ask(), Ok(()));
@@ -357,7 +377,11 @@ fn quotas_survive_reloads_policies_and_disabling() {
     assert_eq!(ask(), Err("policy.rate_limited".into()));
     assert_eq!(host.stats("a")["db_queries"], 6, "counters go on as well");
     let error = host.ask_raw("a", "db_query", request(Function::DbQuery).to_string()).unwrap_err();
-    assert_eq!(error["limit"].as_str().or_else(|| error["detail"]["limit"].as_str()), Some("max_db_queries_per_min"), "{error}");
+    assert_eq!(
+        error["limit"].as_str().or_else(|| error["detail"]["limit"].as_str()),
+        Some("max_db_queries_per_min"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -405,7 +429,8 @@ fn the_cache_is_apart_and_bounded_for_each_plugin() {
         host.set_policy(name, quota.clone());
         host.load(&Guest::named(name));
     }
-    let set = |plugin: &str, key: &str, value: &str| host.ask(plugin, "cache_set", &json!({"key": key, "value": value}));
+    let set =
+        |plugin: &str, key: &str, value: &str| host.ask(plugin, "cache_set", &json!({"key": key, "value": value}));
     let found = |plugin: &str, key: &str| host.ask(plugin, "cache_get", &json!({"key": key})).unwrap()["found"].clone();
     for key in ["k", "b:k"] {
         set("a", key, "YQ==").unwrap();
@@ -457,18 +482,23 @@ fn expired_entries_of_one_plugin_make_room_for_another() {
     let value = "QUFB".repeat(200);
     host.ask("a", "cache_set", &json!({"key": "k", "value": value, "ttl": 1})).unwrap();
     assert_eq!(host.ask("b", "cache_set", &json!({"key": "k", "value": value})), Err("policy.quota_exceeded".into()));
-    crate::support::until("room in the cache", || host.ask("b", "cache_set", &json!({"key": "k", "value": value})).is_ok());
+    crate::support::until("room in the cache", || {
+        host.ask("b", "cache_set", &json!({"key": "k", "value": value})).is_ok()
+    });
 }
 
 // SQL
 
 fn database() -> Host {
     let host = Host::new();
-    host.set_policy("a", json!({"max_db_queries_per_min": 0, "permissions": [
-        {"type": "db", "access": "read", "scope": ["ticket", "queue"]},
-        {"type": "db", "access": "readwrite", "scope": ["notes"]},
-        {"type": "db", "access": "write", "scope": ["audit"]},
-    ]}));
+    host.set_policy(
+        "a",
+        json!({"max_db_queries_per_min": 0, "permissions": [
+            {"type": "db", "access": "read", "scope": ["ticket", "queue"]},
+            {"type": "db", "access": "readwrite", "scope": ["notes"]},
+            {"type": "db", "access": "write", "scope": ["audit"]},
+        ]}),
+    );
     host.load(&Guest::named("a"));
     host
 }
@@ -480,7 +510,10 @@ fn sql_runs_end_to_end() {
     let exec = |sql: &str, args: Value| host.ask("a", "db_exec", &json!({"query": sql, "args": args}));
     let join = "SELECT t.id, q.name FROM ticket t JOIN queue q ON q.id = t.queue_id WHERE t.id = ? AND q.name = ?";
     assert_eq!(query(join, json!([1, "Raw"])), Ok(json!([{"id": 1, "name": "Raw"}])));
-    assert_eq!(query("SELECT id FROM ticket WHERE queue_id IN (SELECT id FROM queue WHERE name = 'Junk')", json!([])), Ok(json!([{"id": 2}])));
+    assert_eq!(
+        query("SELECT id FROM ticket WHERE queue_id IN (SELECT id FROM queue WHERE name = 'Junk')", json!([])),
+        Ok(json!([{"id": 2}]))
+    );
     let insert = "INSERT INTO notes (body) VALUES (?), (?), (?)";
     assert_eq!(exec(insert, json!(["a", null, "c"])), Ok(json!({"affected": 3})));
     assert_eq!(exec("UPDATE notes SET body = ? WHERE body IS NULL", json!(["b"])), Ok(json!({"affected": 1})));
@@ -523,13 +556,24 @@ fn statements_outside_the_grant_are_refused() {
     for (function, sql, code) in cases {
         assert_eq!(host.ask("a", function, &json!({ "query": sql })), Err(code.into()), "{sql}");
     }
-    for sql in ["PRAGMA user_version", "ATTACH ':memory:' AS x", "VACUUM", "BEGIN", "EXPLAIN SELECT 1", "SELECT 1 --\u{0}", "SELECT 1 /*"] {
+    for sql in [
+        "PRAGMA user_version",
+        "ATTACH ':memory:' AS x",
+        "VACUUM",
+        "BEGIN",
+        "EXPLAIN SELECT 1",
+        "SELECT 1 --\u{0}",
+        "SELECT 1 /*",
+    ] {
         for function in ["db_query", "db_exec"] {
             let code = host.ask("a", function, &json!({ "query": sql })).unwrap_err();
             assert!(code.starts_with("policy.sql."), "{function} {sql}: {code}");
         }
     }
-    assert_eq!(host.ask("a", "db_exec", &json!({"query": "INSERT INTO audit (body) VALUES ('x')"})), Ok(json!({"affected": 1})));
+    assert_eq!(
+        host.ask("a", "db_exec", &json!({"query": "INSERT INTO audit (body) VALUES ('x')"})),
+        Ok(json!({"affected": 1}))
+    );
 }
 
 #[test]
@@ -550,7 +594,9 @@ fn arguments_that_readers_disagree_about_are_refused() {
     ] {
         assert_eq!(code(arguments), "policy.arguments", "{arguments}");
     }
-    for arguments in [r#"{"query":"SELECT ?"}"#, r#"{"query":"SELECT ?","args":[1,2]}"#, r#"{"query":"SELECT 1","args":[1]}"#] {
+    for arguments in
+        [r#"{"query":"SELECT ?"}"#, r#"{"query":"SELECT ?","args":[1,2]}"#, r#"{"query":"SELECT 1","args":[1]}"#]
+    {
         assert_eq!(code(arguments), "policy.sql.arguments", "{arguments}");
     }
 }
@@ -558,15 +604,22 @@ fn arguments_that_readers_disagree_about_are_refused() {
 #[test]
 fn statements_and_results_are_bounded() {
     let host = database();
-    host.set_policy("a", json!({"max_argument_bytes": 0, "max_result_bytes": 100_000, "max_db_queries_per_min": 0,
-        "permissions": [{"type": "db", "access": "read", "scope": ["ticket"]}]}));
+    host.set_policy(
+        "a",
+        json!({"max_argument_bytes": 0, "max_result_bytes": 100_000, "max_db_queries_per_min": 0,
+        "permissions": [{"type": "db", "access": "read", "scope": ["ticket"]}]}),
+    );
     let query = |sql: &str| host.ask("a", "db_query", &json!({ "query": sql }));
     assert_eq!(query(&format!("SELECT '{}' AS a", "x".repeat(64 * 1024))), Err("policy.sql.too_large".into()));
-    assert_eq!(query(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), Err("policy.sql.too_large".into()));
+    assert_eq!(
+        query(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))),
+        Err("policy.sql.too_large".into())
+    );
     assert_eq!(query(&format!("SELECT {}", vec!["1"; 20_000].join("+"))), Err("policy.sql.too_large".into()));
     let rows = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000) SELECT x FROM n";
     assert_eq!(query(rows), Err("plugin.result_too_large".into()));
-    let huge = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000000) SELECT x, x, x FROM n";
+    let huge =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000000) SELECT x, x, x FROM n";
     let code = query(huge).unwrap_err();
     assert!(["policy.quota_exceeded", "plugin.result_too_large"].contains(&code.as_str()), "{code}");
     assert_eq!(query("SELECT id FROM ticket WHERE id = 1"), Ok(json!([{"id": 1}])));
@@ -585,19 +638,28 @@ fn values_inside_statements_are_bounded() {
         let answer = host.ask("a", "db_query", &json!({ "query": sql }));
         assert_eq!(answer, Err("host.database".into()), "{sql}");
     }
-    assert_eq!(host.ask("a", "db_query", &json!({"query": "SELECT length(zeroblob(1000000)) AS n"})), Ok(json!([{"n": 1_000_000}])));
+    assert_eq!(
+        host.ask("a", "db_query", &json!({"query": "SELECT length(zeroblob(1000000)) AS n"})),
+        Ok(json!([{"n": 1_000_000}]))
+    );
 }
 
 #[test]
 fn db_exec_of_a_select_affects_nothing() {
     let host = database();
-    assert_eq!(host.ask("a", "db_exec", &json!({"query": "INSERT INTO notes (body) VALUES (1), (2), (3)"})), Ok(json!({"affected": 3})));
+    assert_eq!(
+        host.ask("a", "db_exec", &json!({"query": "INSERT INTO notes (body) VALUES (1), (2), (3)"})),
+        Ok(json!({"affected": 3}))
+    );
     assert_eq!(host.ask("a", "db_exec", &json!({"query": "SELECT id FROM ticket"})), Ok(json!({"affected": 0})));
     assert_eq!(
         host.ask("a", "db_exec", &json!({"query": "DELETE FROM notes WHERE id > 1 RETURNING id"})),
         Ok(json!({"affected": 2}))
     );
-    assert_eq!(host.ask("a", "db_exec", &json!({"query": "DELETE FROM notes WHERE id > 1 RETURNING id"})), Ok(json!({"affected": 0})));
+    assert_eq!(
+        host.ask("a", "db_exec", &json!({"query": "DELETE FROM notes WHERE id > 1 RETURNING id"})),
+        Ok(json!({"affected": 0}))
+    );
 }
 
 /// A database, asked directly as if the SQL gate had been fooled.
@@ -685,7 +747,10 @@ fn the_second_wall_holds_when_the_gate_is_fooled() {
         "SAVEPOINT x",
     ] {
         let answer = wall.run(false, sql, ticket());
-        assert!(matches!(answer, Err(ErrorCode::HostDatabase | ErrorCode::PolicySqlStatementDenied)), "{sql}: {answer:?}");
+        assert!(
+            matches!(answer, Err(ErrorCode::HostDatabase | ErrorCode::PolicySqlStatementDenied)),
+            "{sql}: {answer:?}"
+        );
     }
     let written = || Lies { reads: &["ticket"], writes: &["notes"] };
     for sql in [
@@ -727,11 +792,16 @@ fn the_second_wall_holds_when_the_gate_is_fooled() {
     let _ = wall.run(false, "SELECT 1; DELETE FROM notes", written());
     let _ = wall.run(true, "INSERT INTO notes (body) VALUES ('kept'); DELETE FROM notes", written());
     let check = rusqlite::Connection::open(&wall.path).unwrap();
-    let count = |table: &str| check.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();
+    let count = |table: &str| {
+        check.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
     assert_eq!((count("users"), count("ticket"), count("queue")), (1, 2, 2));
     let before = count("notes");
     // What the owner of the schema tied to a granted table works: triggers, keys.
-    assert_eq!(wall.run(true, "INSERT INTO notes (id, body) VALUES (50, 'x')", written()), Ok(r#"{"affected":1}"#.into()));
+    assert_eq!(
+        wall.run(true, "INSERT INTO notes (id, body) VALUES (50, 'x')", written()),
+        Ok(r#"{"affected":1}"#.into())
+    );
     assert_eq!((count("notes"), count("audit") > 0), (before + 1, true));
     assert_eq!(wall.run(true, "DELETE FROM notes WHERE id = 50", written()), Ok(r#"{"affected":1}"#.into()));
     // What is granted stays granted after all that.
@@ -749,7 +819,13 @@ fn an_unchecked_statement_never_reaches_the_database() {
     let statement = Statement { database: String::new(), sql: "SELECT 1".into(), values: vec![], facts: None };
     let context = CallContext::from_host(u64::MAX, Cancellation::default(), Origin::default());
     let request = Request::DbQuery(statement);
-    let call = HostCall { plugin: &"a".into(), context: &context, service: Service::Database, function: "db_query", request: &request };
+    let call = HostCall {
+        plugin: &"a".into(),
+        context: &context,
+        service: Service::Database,
+        function: "db_query",
+        request: &request,
+    };
     assert_eq!(code_of(wall.database.serve(&call)), ErrorCode::InternalBug);
 }
 
@@ -791,12 +867,14 @@ fn secrets_in_the_configuration_need_to_be_spelled() {
 #[test]
 fn translations_follow_the_language_of_the_call() {
     let host = configured();
-    let i18n = json!({"namespace": "shop", "translations": {"de": {"title": "Laden"}, "en": {"title": "Shop"}, "xx": 7}});
+    let i18n =
+        json!({"namespace": "shop", "translations": {"de": {"title": "Laden"}, "en": {"title": "Shop"}, "xx": 7}});
     let name = host.load(&Guest::registered(&json!({"name": "a", "i18n": i18n})));
     let translate = |language: Option<&str>, key: &str, args: Value| {
         let origin = Origin { language: language.map(Into::into), ..Origin::default() };
         let options = CallOptions { origin, ..CallOptions::default() };
-        let answer = host.call_with(&name, "translate", json!({"key": key, "args": args}).to_string(), &options).unwrap();
+        let answer =
+            host.call_with(&name, "translate", json!({"key": key, "args": args}).to_string(), &options).unwrap();
         serde_json::from_slice::<Value>(&answer.unwrap()).unwrap()["value"].as_str().unwrap().to_owned()
     };
     assert_eq!(translate(None, "greeting", json!(["Ann"])), "Hello Ann");
@@ -818,21 +896,37 @@ fn events_reach_subscribers_with_the_publisher_stamped() {
     let (sender, receiver) = mpsc::channel();
     let subscription = host
         .manager
-        .subscribe(br#"{"kinds":["published","call.denied","policy.changed","plugin.unloaded"],"plugin":"a"}"#, Box::new(move |event| {
-            sender.send(serde_json::from_str::<Value>(event).unwrap()).unwrap();
-        }))
+        .subscribe(
+            br#"{"kinds":["published","call.denied","policy.changed","plugin.unloaded"],"plugin":"a"}"#,
+            Box::new(move |event| {
+                sender.send(serde_json::from_str::<Value>(event).unwrap()).unwrap();
+            }),
+        )
         .unwrap();
-    let publish = |plugin: &str| host.ask(plugin, "publish_event", &json!({"channel": "c", "event_type": "t", "data": {"plugin": "forged"}, "plugin": "forged"}));
+    let publish = |plugin: &str| {
+        host.ask(
+            plugin,
+            "publish_event",
+            &json!({"channel": "c", "event_type": "t", "data": {"plugin": "forged"}, "plugin": "forged"}),
+        )
+    };
     publish("b").unwrap();
     publish("a").unwrap();
     let event = || receiver.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(event(), json!({"kind": "published", "plugin": "a", "channel": "c", "event_type": "t", "data": {"plugin": "forged"}}));
+    assert_eq!(
+        event(),
+        json!({"kind": "published", "plugin": "a", "channel": "c", "event_type": "t", "data": {"plugin": "forged"}})
+    );
     host.ask("a", "config_get", &json!({"key": "k"})).unwrap_err();
     let denied = event();
-    assert_eq!((&denied["kind"], &denied["function"], &denied["error"]["code"]), (&json!("call.denied"), &json!("config_get"), &json!("policy.permission_missing")));
+    assert_eq!(
+        (&denied["kind"], &denied["function"], &denied["error"]["code"]),
+        (&json!("call.denied"), &json!("config_get"), &json!("policy.permission_missing"))
+    );
     host.approve("a", json!([]));
     assert_eq!(event()["kind"], "policy.changed");
-    for names in [json!({"channel": "c\n", "event_type": "t"}), json!({"channel": "c".repeat(201), "event_type": "t"})] {
+    for names in [json!({"channel": "c\n", "event_type": "t"}), json!({"channel": "c".repeat(201), "event_type": "t"})]
+    {
         assert_eq!(host.ask("a", "publish_event", &names), Err("policy.arguments".into()));
         assert_eq!(event()["kind"], "call.denied");
     }
@@ -855,11 +949,20 @@ fn events_that_nobody_takes_are_bounded_in_bytes() {
     let context = CallContext::from_host(u64::MAX, Cancellation::default(), Origin::default());
     let _subscription = host
         .manager
-        .subscribe(br#"{"kinds":["published"]}"#, Box::new(move |_| {
-            let request = Request::Translate { key: "x".into(), args: vec![] };
-            let call = HostCall { plugin: &"a".into(), context: &context, service: Service::Translate, function: "translate", request: &request };
-            gates.serve(&call).map(drop).unwrap();
-        }))
+        .subscribe(
+            br#"{"kinds":["published"]}"#,
+            Box::new(move |_| {
+                let request = Request::Translate { key: "x".into(), args: vec![] };
+                let call = HostCall {
+                    plugin: &"a".into(),
+                    context: &context,
+                    service: Service::Translate,
+                    function: "translate",
+                    request: &request,
+                };
+                gates.serve(&call).map(drop).unwrap();
+            }),
+        )
         .unwrap();
     let arguments = json!({"event_type": "t", "data": "x".repeat(1_000_000)});
     for _ in 0..300 {
@@ -877,9 +980,15 @@ fn log_records_carry_level_fields_and_request_and_can_not_be_forged() {
     let log = |arguments: Value, options: &CallOptions| {
         host.call_with("a", "log", arguments.to_string(), options).unwrap();
     };
-    log(json!({"level": "error", "message": "one\ntwo\u{202e}\u{1b}[31m", "fields": {"n": 1, "request_id": "forged", "plugin": "forged"}}), &request_id("r-7"));
+    log(
+        json!({"level": "error", "message": "one\ntwo\u{202e}\u{1b}[31m", "fields": {"n": 1, "request_id": "forged", "plugin": "forged"}}),
+        &request_id("r-7"),
+    );
     log(json!({"level": "ERROR", "message": "unknown level"}), &CallOptions::default());
-    log(json!({"message": "x".repeat(10_000), "fields": {"big": "y".repeat(10_000)}, "plugin": "forged"}), &CallOptions::default());
+    log(
+        json!({"message": "x".repeat(10_000), "fields": {"big": "y".repeat(10_000)}, "plugin": "forged"}),
+        &CallOptions::default(),
+    );
     let records = host.log_records("a");
     assert_eq!(records.len(), 3);
     assert_eq!(records[0]["message"], "one\\ntwo\\u{202e}\\u{1b}[31m");
@@ -926,7 +1035,8 @@ fn logs_can_be_filtered() {
             limit,
         };
         let records = host.manager.logs(&filter);
-        let line = |record: &Value| format!("{}:{}", record["plugin"].as_str().unwrap(), record["level"].as_str().unwrap());
+        let line =
+            |record: &Value| format!("{}:{}", record["plugin"].as_str().unwrap(), record["level"].as_str().unwrap());
         records.as_array().unwrap().iter().map(line).collect::<Vec<_>>()
     };
     assert_eq!(filter(Some("a"), Some("warn"), None), ["a:error", "a:warn"]);
@@ -984,7 +1094,9 @@ fn stats_count_exactly_what_happened() {
     assert_eq!(host.stats("other")["served"], 10);
     let denied = stats["denied"].as_array().unwrap();
     assert_eq!(denied.len(), 3, "{denied:?}");
-    assert!(denied.iter().any(|denial| denial["target"] == "users" && denial["count"] == 1 && denial["code"] == "policy.sql.table_denied"));
+    assert!(denied.iter().any(|denial| denial["target"] == "users"
+        && denial["count"] == 1
+        && denial["code"] == "policy.sql.table_denied"));
     let all = host.manager.stats(None).unwrap();
     assert_eq!(all.as_array().unwrap().iter().map(|stats| &stats["plugin_name"]).collect::<Vec<_>>(), ["a", "other"]);
 }

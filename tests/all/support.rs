@@ -161,11 +161,17 @@ impl Host {
 
     /// What a host function answers the probe: the reply, or the slug of the error.
     pub fn ask(&self, plugin: &str, function: &str, arguments: &Value) -> std::result::Result<Value, String> {
-        self.ask_raw(plugin, function, arguments.to_string()).map_err(|error| error["code"].as_str().unwrap().to_owned())
+        self.ask_raw(plugin, function, arguments.to_string())
+            .map_err(|error| error["code"].as_str().unwrap().to_owned())
     }
 
     /// As [`Self::ask`], with the arguments as bytes and the whole error.
-    pub fn ask_raw(&self, plugin: &str, function: &str, arguments: impl AsRef<[u8]>) -> std::result::Result<Value, Value> {
+    pub fn ask_raw(
+        &self,
+        plugin: &str,
+        function: &str,
+        arguments: impl AsRef<[u8]>,
+    ) -> std::result::Result<Value, Value> {
         let Some(answer) = self.call(plugin, function, arguments).unwrap() else { return Ok(json!("-")) };
         split_error(serde_json::from_slice(&answer).unwrap())
     }
@@ -329,7 +335,8 @@ impl Guest {
         let Self { registration, imports, memory, malloc, free, register, call, more } = self;
         let length = registration.len();
         assert!(length < 100_000);
-        let register = register.clone().unwrap_or_else(|| format!("(call $pack (i32.const 1024) (i32.const {length}))"));
+        let register =
+            register.clone().unwrap_or_else(|| format!("(call $pack (i32.const 1024) (i32.const {length}))"));
         let registration = escaped(registration.as_bytes());
         format!(
             r#"(module

@@ -424,9 +424,9 @@ int main(int argc, char **argv) {
     SURVIVES("exit-in-callback", "exit inside a host callback");
     SURVIVES("exit-in-completion", "exit inside a completion callback");
     SURVIVES("main-thread-ends", "the main thread ends before the others");
-    SURVIVES("atexit", "calls after exit() was called");
     SURVIVES("few-descriptors", "no descriptors left");
     SURVIVES("few-threads", "no threads to be had");
     SURVIVES("thread-destructors", "calls while a thread's own data is being destroyed");
+    SURVIVES("atexit", "calls after exit() was called");
     return check_done();
 }

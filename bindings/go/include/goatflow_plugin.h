@@ -357,8 +357,7 @@ typedef void (*goatflow_plugin_finalizer_fn)(void *user_data);
  * Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
  * success.
  *
- * Runs on a thread of the library; the plugin's next asynchronous call begins when it has returned, or when it waits with
- * `goatflow_plugin_operation_wait` or `goatflow_plugin_queue_next`. May call the library. Must not unwind.
+ * Runs on a thread of the library. May call the library, and wait for other calls. Must not unwind.
  */
 typedef void (*goatflow_plugin_completion_fn)(void *user_data,
                                               int32_t status,
@@ -424,7 +423,7 @@ void goatflow_plugin_buffer_free(struct goatflow_plugin_buffer *buffer);
 /**
  * Call a function of a plugin and wait for its answer.
  *
- * Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left), and so do host
+ * Runs on the calling thread (on a thread of the library if that one has less than 1 MiB of stack left, or is ending), and so do host
  * callbacks that the plugin causes.
  *
  * Parameters:

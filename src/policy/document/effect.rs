@@ -27,15 +27,9 @@ pub(super) fn check_effect(permission: &Permission, path: &str, sense: Sense, re
     }
     let has_scope = permission.targets().next().is_some();
     if *kind == PermissionType::Cache && has_scope {
-        report.warning(
-            &format!("{path}/scope"),
-            "has no effect: a plugin has its own cache only, and all of it",
-        );
+        report.warning(&format!("{path}/scope"), "has no effect: a plugin has its own cache only, and all of it");
     } else if *kind != PermissionType::Cache && !has_scope {
-        report.warning(
-            path,
-            format!("has no scope and grants nothing; write {}", example_scope(kind)),
-        );
+        report.warning(path, format!("has no scope and grants nothing; write {}", example_scope(kind)));
     }
 }
 
@@ -82,9 +76,7 @@ fn check_element(kind: &PermissionType, element: &str) -> ScopeResult<Option<Str
 
 fn check_mail(element: &str) -> ScopeResult<Option<String>> {
     MailScope::default().add(element)?;
-    let parent = element
-        .strip_prefix("@*.")
-        .and_then(|parent| domain::canonical(parent, Labels::Strict).ok());
+    let parent = element.strip_prefix("@*.").and_then(|parent| domain::canonical(parent, Labels::Strict).ok());
     let is_public = parent.is_some_and(|parent| domain::is_public_suffix(&parent));
     Ok(is_public.then(|| "covers a public suffix: anybody can have a domain below it".to_owned()))
 }
@@ -92,14 +84,10 @@ fn check_mail(element: &str) -> ScopeResult<Option<String>> {
 fn check_table(element: &str) -> ScopeResult<Option<String>> {
     let mut set = TableSet::default();
     set.add(element, &NameRules::default())?;
-    let (schema, table) = element
-        .split_once('.')
-        .map_or((None, element), |(schema, table)| (Some(schema), table));
+    let (schema, table) = element.split_once('.').map_or((None, element), |(schema, table)| (Some(schema), table));
     let is_pattern = table.contains('*');
     if is_pattern && schema.is_some_and(|schema| tables::is_system(Some(schema), "")) {
-        return Ok(Some(
-            "patterns never cover a database's own catalogue; name its tables".to_owned(),
-        ));
+        return Ok(Some("patterns never cover a database's own catalogue; name its tables".to_owned()));
     }
     let covers_people = is_pattern && (set.contains(schema, "users") || set.contains(schema, "customer_user"));
     Ok(covers_people.then(|| "covers tables with people's passwords, such as `users`".to_owned()))
@@ -108,16 +96,10 @@ fn check_table(element: &str) -> ScopeResult<Option<String>> {
 /// Fields that only outbound HTTP has.
 pub(super) fn check_http_fields(permission: &Permission, path: &str, report: &mut Report) {
     let fields: [(&str, &Option<Vec<String>>, Check); 4] = [
-        ("schemes", &permission.schemes, |value| {
-            HttpEntry::default().add_scheme(value)
-        }),
-        ("methods", &permission.methods, |value| {
-            HttpEntry::default().add_method(value)
-        }),
+        ("schemes", &permission.schemes, |value| HttpEntry::default().add_scheme(value)),
+        ("methods", &permission.methods, |value| HttpEntry::default().add_method(value)),
         ("paths", &permission.paths, |value| HttpEntry::default().add_path(value)),
-        ("allow_private", &permission.allow_private, |value| {
-            address::parse_network(value).map(drop)
-        }),
+        ("allow_private", &permission.allow_private, |value| address::parse_network(value).map(drop)),
     ];
     for (name, values, check) in fields {
         let Some(values) = values else { continue };

@@ -39,10 +39,7 @@ impl<'n> Fields<'n> {
                 report.problem(&member_path(path, name), "is given more than once");
             }
         }
-        Some(Self {
-            members,
-            path: path.to_owned(),
-        })
+        Some(Self { members, path: path.to_owned() })
     }
 
     /// JSON pointer to a member.
@@ -52,10 +49,7 @@ impl<'n> Fields<'n> {
 
     /// The member, if it is there.
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
-        self.members
-            .iter()
-            .find(|(member, _)| member == name)
-            .map(|(_, value)| value)
+        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 
     /// The member, unless it is absent or `null`, which is how Go, and so the reference, writes an empty list.
@@ -72,30 +66,22 @@ impl<'n> Fields<'n> {
     pub(super) fn whole(&self, name: &str, range: RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
         match self.get(name)? {
             Node::Whole(value) if range.contains(value) => return Some(*value),
-            Node::Whole(_) | Node::OtherNumber => report.problem(
-                &self.path(name),
-                format!("must be a whole number from {} to {}", range.start(), range.end()),
-            ),
-            other => report.problem(
-                &self.path(name),
-                format!("must be a whole number, not {}", other.kind()),
-            ),
+            Node::Whole(_) | Node::OtherNumber => report
+                .problem(&self.path(name), format!("must be a whole number from {} to {}", range.start(), range.end())),
+            other => report.problem(&self.path(name), format!("must be a whole number, not {}", other.kind())),
         }
         None
     }
 
     /// A whole number in `range` that fits 32 bits.
     pub(super) fn whole32(&self, name: &str, range: RangeInclusive<u64>, report: &mut Report) -> Option<u32> {
-        self.whole(name, range, report)
-            .and_then(|value| u32::try_from(value).ok())
+        self.whole(name, range, report).and_then(|value| u32::try_from(value).ok())
     }
 
     /// A duration.
     pub(super) fn duration(&self, name: &str, report: &mut Report) -> Option<GoDuration> {
         let text = self.text(name, report)?;
-        GoDuration::parse(text)
-            .map_err(|message| report.problem(&self.path(name), message))
-            .ok()
+        GoDuration::parse(text).map_err(|message| report.problem(&self.path(name), message)).ok()
     }
 
     /// A list of strings.

@@ -128,10 +128,7 @@ impl Grant {
     /// Whether it includes `access`.
     #[must_use]
     pub fn covers(self, access: Access) -> bool {
-        matches!(
-            (self, access),
-            (Self::ReadWrite, _) | (Self::Read, Access::Read) | (Self::Write, Access::Write)
-        )
+        matches!((self, access), (Self::ReadWrite, _) | (Self::Read, Access::Read) | (Self::Write, Access::Write))
     }
 }
 
@@ -165,15 +162,7 @@ pub struct Permission {
     pub allow_private: Option<Vec<String>>,
 }
 
-const FIELDS: [&str; 7] = [
-    "type",
-    "access",
-    "scope",
-    "schemes",
-    "methods",
-    "paths",
-    "allow_private",
-];
+const FIELDS: [&str; 7] = ["type", "access", "scope", "schemes", "methods", "paths", "allow_private"];
 /// Longest name of a permission type.
 const MAX_TYPE_BYTES: usize = 64;
 
@@ -181,15 +170,7 @@ impl Permission {
     /// Entry with a scope and nothing else.
     #[must_use]
     pub fn new(kind: PermissionType, access: Option<Grant>, scope: Option<Vec<String>>) -> Self {
-        Self {
-            kind,
-            access,
-            scope,
-            schemes: None,
-            methods: None,
-            paths: None,
-            allow_private: None,
-        }
+        Self { kind, access, scope, schemes: None, methods: None, paths: None, allow_private: None }
     }
 
     /// Whether it includes `access`.
@@ -228,9 +209,7 @@ fn read_one(node: &Node, path: &str, sense: Sense, report: &mut Report) -> Optio
     let kind = read_kind(&fields, report)?;
     let permission = Permission {
         access: read_access(&fields, report),
-        scope: fields
-            .get_go_list("scope")
-            .and_then(|node| fields.strings_in(node, "scope", report)),
+        scope: fields.get_go_list("scope").and_then(|node| fields.strings_in(node, "scope", report)),
         schemes: fields.strings("schemes", report),
         methods: fields.strings("methods", report),
         paths: fields.strings("paths", report),
@@ -268,10 +247,7 @@ fn read_access(fields: &Fields<'_>, report: &mut Report) -> Option<Grant> {
     let name = fields.text("access", report).filter(|name| !name.is_empty())?;
     let grant = Grant::from_name(name);
     if grant.is_none() {
-        let message = format!(
-            "{} is not an access; write `read`, `write` or `readwrite`",
-            quoted(name)
-        );
+        let message = format!("{} is not an access; write `read`, `write` or `readwrite`", quoted(name));
         report.problem(&fields.path("access"), message);
     }
     grant

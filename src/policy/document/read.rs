@@ -56,9 +56,7 @@ pub(super) fn document(text: &[u8], report: &mut Report) -> Option<PolicyDocumen
         report.problem("", format!("has more than {MAX_DOCUMENT_BYTES} bytes"));
         return None;
     }
-    let node = Node::parse(text)
-        .map_err(|problem| report.problem("", format!("is not JSON: {problem}")))
-        .ok()?;
+    let node = Node::parse(text).map_err(|problem| report.problem("", format!("is not JSON: {problem}"))).ok()?;
     let fields = Fields::open(&node, "", &FIELDS, report)?;
     report.is_versioned = fields.get("version").is_some();
     let document = read_fields(&fields, report);
@@ -102,10 +100,7 @@ fn read_plugin_name(fields: &Fields<'_>, report: &mut Report) -> Option<String> 
     let name = fields.text("plugin_name", report)?;
     let is_name = name != "*" && names::add_plugin(&mut NameSet::default(), name).is_ok();
     if !is_name {
-        report.problem(
-            &fields.path("plugin_name"),
-            "is not a plugin name (letters, digits, `-`, `_`, `.`)",
-        );
+        report.problem(&fields.path("plugin_name"), "is not a plugin name (letters, digits, `-`, `_`, `.`)");
     }
     is_name.then(|| name.to_owned())
 }
@@ -113,10 +108,7 @@ fn read_plugin_name(fields: &Fields<'_>, report: &mut Report) -> Option<String> 
 fn read_status(fields: &Fields<'_>, report: &mut Report) -> Status {
     let path = fields.path("status");
     if fields.get("status").is_none() {
-        report.warning(
-            &path,
-            "is missing and means `pending_review`: only the default grant is in force",
-        );
+        report.warning(&path, "is missing and means `pending_review`: only the default grant is in force");
     }
     let Some(name) = fields.text("status", report) else {
         return Status::PendingReview;
@@ -140,19 +132,11 @@ fn read_callers(fields: &Fields<'_>, report: &mut Report) -> Option<Vec<String>>
 fn read_bursts(fields: &Fields<'_>, report: &mut Report) -> Bursts {
     let path = fields.path("bursts");
     let known = ["calls", "db", "http", "emails"];
-    let Some(fields) = fields
-        .get("bursts")
-        .and_then(|node| Fields::open(node, &path, &known, report))
-    else {
+    let Some(fields) = fields.get("bursts").and_then(|node| Fields::open(node, &path, &known, report)) else {
         return Bursts::default();
     };
     let mut read = |name| read_burst(&fields, name, report);
-    Bursts {
-        calls: read("calls"),
-        db: read("db"),
-        http: read("http"),
-        emails: read("emails"),
-    }
+    Bursts { calls: read("calls"), db: read("db"), http: read("http"), emails: read("emails") }
 }
 
 fn read_burst(fields: &Fields<'_>, name: &str, report: &mut Report) -> Option<BurstBudget> {
@@ -164,10 +148,7 @@ fn read_burst(fields: &Fields<'_>, name: &str, report: &mut Report) -> Option<Bu
         fields.whole32(name, 1..=MAX_RATE, report)
     };
     let (size, per_hour) = (read("size"), read("per_hour"));
-    Some(BurstBudget {
-        size: size?,
-        per_hour: per_hour?,
-    })
+    Some(BurstBudget { size: size?, per_hour: per_hour? })
 }
 
 /// Names of functions are what an SQL gate compares: one word, or a schema and a word.
@@ -181,28 +162,18 @@ fn read_sql_functions(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
     for (index, name) in functions.iter().enumerate() {
         if name.split('.').count() > 2 || !name.split('.').all(is_word) {
             let path = format!("{}/{index}", fields.path("sql_functions"));
-            report.problem(
-                &path,
-                "is not the name of an SQL function (letters, digits, `_`; at most one dot)",
-            );
+            report.problem(&path, "is not the name of an SQL function (letters, digits, `_`; at most one dot)");
         }
     }
     functions
 }
 
 fn read_isolation(fields: &Fields<'_>, report: &mut Report) -> Option<Isolation> {
-    let fields = Fields::open(
-        fields.get("isolation")?,
-        &fields.path("isolation"),
-        &["minimum"],
-        report,
-    )?;
+    let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &["minimum"], report)?;
     if fields.get("minimum").is_none() {
         report.problem(&fields.path("minimum"), "is missing");
     }
-    fields
-        .whole32("minimum", 0..=4, report)
-        .map(|minimum| Isolation { minimum })
+    fields.whole32("minimum", 0..=4, report).map(|minimum| Isolation { minimum })
 }
 
 fn warn_about_idle_parts(fields: &Fields<'_>, document: &PolicyDocument, report: &mut Report) {
@@ -210,9 +181,6 @@ fn warn_about_idle_parts(fields: &Fields<'_>, document: &PolicyDocument, report:
         report.warning(&fields.path("denied"), "acts only with the status `restricted`");
     }
     if document.max_file_storage_bytes.is_some() {
-        report.warning(
-            &fields.path("max_file_storage_bytes"),
-            "is kept, but no function stores files",
-        );
+        report.warning(&fields.path("max_file_storage_bytes"), "is kept, but no function stores files");
     }
 }

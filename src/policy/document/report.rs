@@ -45,19 +45,13 @@ impl Report {
 
     pub(super) fn problem(&mut self, path: &str, message: impl Into<String>) {
         if !self.is_full() {
-            self.problems.push(Problem {
-                path: path.to_owned(),
-                message: message.into(),
-            });
+            self.problems.push(Problem { path: path.to_owned(), message: message.into() });
         }
     }
 
     pub(super) fn warning(&mut self, path: &str, message: impl Into<String>) {
         if self.warnings.len() < MAX_REPORTED {
-            self.warnings.push(Warning {
-                path: path.to_owned(),
-                message: message.into(),
-            });
+            self.warnings.push(Warning { path: path.to_owned(), message: message.into() });
         }
     }
 
@@ -76,23 +70,16 @@ impl Report {
 #[must_use]
 pub fn problems_to_error(problems: &[Problem]) -> Error {
     let first = problems.first().map_or_else(String::new, |problem| {
-        let place = if problem.path.is_empty() {
-            String::new()
-        } else {
-            format!(" at {}", problem.path)
-        };
+        let place = if problem.path.is_empty() { String::new() } else { format!(" at {}", problem.path) };
         format!("{place}: {}", problem.message)
     });
     let more = match problems.len() {
         0 | 1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    Error::new(
-        ErrorCode::PolicyDocumentInvalid,
-        format!("the policy document is refused{first}{more}"),
-    )
-    .with_detail("rule", "document")
-    .with_detail("problems", json!(problems))
+    Error::new(ErrorCode::PolicyDocumentInvalid, format!("the policy document is refused{first}{more}"))
+        .with_detail("rule", "document")
+        .with_detail("problems", json!(problems))
 }
 
 /// A document's verdict for people and programs: `{"valid", "problems": [{path, message}], "warnings": […]}`.

@@ -5,12 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
-    parse(text.as_bytes())
-        .err()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|problem| problem.path)
-        .collect()
+    parse(text.as_bytes()).err().unwrap_or_default().into_iter().map(|problem| problem.path).collect()
 }
 
 fn warnings(document: &Value) -> Vec<String> {
@@ -28,11 +23,7 @@ fn rows_that_the_reference_wrote_load() {
     });
     let (document, _) = parse(row.to_string().as_bytes()).expect("loads");
     assert_eq!(
-        (
-            document.plugin_name.as_deref(),
-            document.version,
-            document.permissions.len()
-        ),
+        (document.plugin_name.as_deref(), document.version, document.permissions.len()),
         (Some("stats"), None, 4)
     );
     assert_eq!(
@@ -65,11 +56,7 @@ fn unreadable_scopes_block_nothing_in_old_rows_and_are_refused_in_new_ones() {
         row["version"] = 1.into();
         assert_eq!(problems(&row.to_string()), ["/permissions/0/scope/0"], "{kind}");
         let denied = json!({"status": "restricted", "denied": [{"type": kind, "scope": [element]}]});
-        assert_eq!(
-            problems(&denied.to_string()),
-            ["/denied/0/scope/0"],
-            "{kind}: a denial is never left out"
-        );
+        assert_eq!(problems(&denied.to_string()), ["/denied/0/scope/0"], "{kind}: a denial is never left out");
     }
 }
 
@@ -120,16 +107,10 @@ fn all_problems_are_reported_at_once() {
     expected.sort_unstable();
     assert_eq!(found, expected);
     let report = validate_report(text.as_bytes());
-    assert_eq!(
-        (&report["valid"], report["problems"].as_array().map(Vec::len)),
-        (&json!(false), Some(expected.len()))
-    );
+    assert_eq!((&report["valid"], report["problems"].as_array().map(Vec::len)), (&json!(false), Some(expected.len())));
     let error = problems_to_error(&parse(text.as_bytes()).expect_err("refused"));
     assert_eq!(error.code(), ErrorCode::PolicyDocumentInvalid);
-    assert_eq!(
-        error.detail()["problems"].as_array().map(Vec::len),
-        Some(expected.len())
-    );
+    assert_eq!(error.detail()["problems"].as_array().map(Vec::len), Some(expected.len()));
 }
 
 #[test]
@@ -199,20 +180,14 @@ fn number_of_problems_is_bounded() {
 #[test]
 fn unknown_fields_are_answered_with_the_one_that_was_meant() {
     let report = validate_report(br#"{"max_calls_per_Second": 5, "x/~\u0007": 1}"#);
-    assert_eq!(
-        report["problems"][0]["message"],
-        "is not a field of policies; is `max_calls_per_second` meant?"
-    );
+    assert_eq!(report["problems"][0]["message"], "is not a field of policies; is `max_calls_per_second` meant?");
     assert_eq!(report["problems"][1]["path"], "/x~1~0\\u{7}");
 }
 
 #[test]
 fn a_missing_status_means_review_and_is_said() {
     let (document, warnings) = parse(b"{}").expect("valid");
-    assert_eq!(
-        (document.status, warnings[0].path.as_str()),
-        (Status::PendingReview, "/status")
-    );
+    assert_eq!((document.status, warnings[0].path.as_str()), (Status::PendingReview, "/status"));
 }
 
 #[test]

@@ -15,10 +15,7 @@ pub(super) struct Lookup<'n> {
 
 impl<'n> Lookup<'n> {
     pub(super) fn new(script: Option<&'n Node>) -> Self {
-        Self {
-            script: script.filter(|script| **script != Node::Null),
-            asked: Vec::new(),
-        }
+        Self { script: script.filter(|script| **script != Node::Null), asked: Vec::new() }
     }
 
     /// Addresses of `host`: none to check when it is an address, or when nothing is scripted and the name is not one

@@ -62,9 +62,7 @@ fn judge_email(request: &Node) -> Result<&'static str> {
     if recipients.is_empty() {
         return Err(malformed("the mail has no recipient".to_owned()));
     }
-    recipients
-        .into_iter()
-        .try_for_each(|recipient| policy.check_recipient(recipient))?;
+    recipients.into_iter().try_for_each(|recipient| policy.check_recipient(recipient))?;
     if let Some(subject) = optional_text(request, "subject")? {
         email::check_subject(subject).map_err(|problem| Error::new(ErrorCode::PolicyEmailInvalid, problem))?;
     }
@@ -112,11 +110,7 @@ fn policy_for(request: &Node, kind: &str, further: &[&str]) -> Result<Policy> {
     }
     let text = json!({"version": 1, "status": "approved", "permissions": [permission]}).to_string();
     let (document, _) = document::parse(text.as_bytes()).map_err(|problems| problems_to_error(&problems))?;
-    Ok(Policy::from_document(
-        &document,
-        &ResourceRequest::default(),
-        &DefaultRules::default(),
-    ))
+    Ok(Policy::from_document(&document, &ResourceRequest::default(), &DefaultRules::default()))
 }
 
 /// Headers as an object of names and values (or lists of values), or as a list of pairs.
@@ -164,11 +158,7 @@ fn optional_text<'n>(request: &'n Node, name: &str) -> Result<Option<&'n str>> {
 
 /// A member that must be a string or a list of strings.
 fn texts<'n>(request: &'n Node, name: &str) -> Result<Vec<&'n str>> {
-    let wrong = || {
-        malformed(format!(
-            "`{name}` must be a string or a list of at most {MAX_ITEMS} strings"
-        ))
-    };
+    let wrong = || malformed(format!("`{name}` must be a string or a list of at most {MAX_ITEMS} strings"));
     request.member(name).and_then(text_or_list).ok_or_else(wrong)
 }
 

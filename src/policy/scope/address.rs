@@ -54,12 +54,7 @@ const METADATA: &[IpAddr] = &[
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !NOT_PUBLIC_V4.iter().any(|(network, prefix)| {
-            in_prefix(
-                u128::from(v4.to_bits()),
-                u128::from(Ipv4Addr::from(*network).to_bits()),
-                32,
-                *prefix,
-            )
+            in_prefix(u128::from(v4.to_bits()), u128::from(Ipv4Addr::from(*network).to_bits()), 32, *prefix)
         }),
         IpAddr::V6(v6) => is_public_v6(v6),
     }
@@ -69,9 +64,8 @@ pub fn is_public(address: IpAddr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let bits = address.to_bits();
     let is_global_unicast = bits >> 125 == 0b001;
-    let is_special = NOT_PUBLIC_V6
-        .iter()
-        .any(|(network, prefix)| in_prefix(bits, Ipv6Addr::from(*network).to_bits(), 128, *prefix));
+    let is_special =
+        NOT_PUBLIC_V6.iter().any(|(network, prefix)| in_prefix(bits, Ipv6Addr::from(*network).to_bits(), 128, *prefix));
     is_global_unicast && !is_special && !is_isatap(address)
 }
 

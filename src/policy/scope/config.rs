@@ -29,15 +29,7 @@ const SECRET_WORDS: &[&str] = &[
 /// Words that turn `key`, standing after them, into a secret.
 const KEY_QUALIFIERS: &[&str] = &["access", "api", "encryption", "license", "private", "secret", "signing"];
 /// Runs of letters that say so wherever they stand, separators left out.
-const SECRET_RUNS: &[&str] = &[
-    "apikey",
-    "credential",
-    "passwd",
-    "password",
-    "privatekey",
-    "secret",
-    "token",
-];
+const SECRET_RUNS: &[&str] = &["apikey", "credential", "passwd", "password", "privatekey", "secret", "token"];
 
 /// Entries of a `config` scope.
 #[derive(Debug, Clone, Default)]
@@ -148,9 +140,7 @@ fn has_secret_run(key: &str) -> bool {
         len += 1;
     }
     let letters = &letters[..len];
-    SECRET_RUNS
-        .iter()
-        .any(|run| letters.windows(run.len()).any(|window| window == run.as_bytes()))
+    SECRET_RUNS.iter().any(|run| letters.windows(run.len()).any(|window| window == run.as_bytes()))
 }
 
 /// A word of the key is a secret word, or is `key` after a word that makes it one.
@@ -191,9 +181,7 @@ fn singular(word: &str) -> &str {
 
 /// Words of a key: split at everything that is not a letter, and where lower case or an acronym ends (`mailPwd`, `DBPwd`).
 fn words(key: &str) -> impl Iterator<Item = &str> {
-    key.split(|c: char| !c.is_ascii_alphabetic())
-        .flat_map(CamelWords)
-        .filter(|word| !word.is_empty())
+    key.split(|c: char| !c.is_ascii_alphabetic()).flat_map(CamelWords).filter(|word| !word.is_empty())
 }
 
 struct CamelWords<'a>(&'a str);
@@ -206,9 +194,7 @@ impl<'a> Iterator for CamelWords<'a> {
             return None;
         }
         let bytes = self.0.as_bytes();
-        let ends = (1..bytes.len())
-            .find(|&at| is_word_start(bytes, at))
-            .unwrap_or(bytes.len());
+        let ends = (1..bytes.len()).find(|&at| is_word_start(bytes, at)).unwrap_or(bytes.len());
         let (word, rest) = self.0.split_at(ends);
         self.0 = rest;
         Some(word)

@@ -114,20 +114,13 @@ fn check_label(label: &str, labels: Labels) -> ScopeResult<()> {
 /// Labels that URL parsers take for a part of an IPv4 address: digits, or `0x` and hexadecimal digits.
 fn is_numeric_label(label: &str) -> bool {
     label.bytes().all(|byte| byte.is_ascii_digit())
-        || label
-            .strip_prefix("0x")
-            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        || label.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A-labels must be the canonical encoding of a valid name: they decode, and encode to themselves.
 fn check_a_labels(name: &str) -> ScopeResult<()> {
     let (unicode, result) = Uts46::new().to_unicode(name.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
-    let round_trip = Uts46::new().to_ascii(
-        unicode.as_bytes(),
-        AsciiDenyList::EMPTY,
-        Hyphens::Allow,
-        DnsLength::Verify,
-    );
+    let round_trip = Uts46::new().to_ascii(unicode.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Verify);
     match (result, round_trip) {
         (Ok(()), Ok(again)) if again == name => Ok(()),
         _ => Err("the name has a label that is not valid Punycode".to_owned()),
@@ -143,16 +136,13 @@ pub fn is_public_suffix(name: &str) -> bool {
 /// Length of the public suffix of `name` (canonical), in bytes.
 #[must_use]
 pub fn public_suffix_len(name: &str) -> usize {
-    psl::List
-        .suffix(name.as_bytes())
-        .map_or(name.len(), |suffix| suffix.as_bytes().len())
+    psl::List.suffix(name.as_bytes()).map_or(name.len(), |suffix| suffix.as_bytes().len())
 }
 
 /// Whether `name` lies below `parent`; both canonical.
 #[must_use]
 pub fn is_below(name: &str, parent: &str) -> bool {
-    name.strip_suffix(parent)
-        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    name.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
 /// Whether the name means the machine itself or its cloud's metadata service, wherever it is asked.

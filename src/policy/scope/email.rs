@@ -56,10 +56,8 @@ fn check_local(local: &str) -> ScopeResult<()> {
         return Err("it is not one bare address in plain ASCII".to_owned());
     }
     if local.starts_with(['.', '-', '|', '/']) || local.ends_with('.') || local.contains("..") {
-        return Err(
-            "the part before the @ begins, ends or repeats a character in a way that mailers read differently"
-                .to_owned(),
-        );
+        return Err("the part before the @ begins, ends or repeats a character in a way that mailers read differently"
+            .to_owned());
     }
     if local.contains("=?") || local.contains("?=") {
         return Err("it has an encoded word".to_owned());
@@ -106,10 +104,7 @@ impl MailScope {
     pub fn contains(&self, address: &MailAddress<'_>) -> bool {
         self.everyone
             || self.domains.iter().any(|domain| **domain == *address.domain)
-            || self
-                .parents
-                .iter()
-                .any(|parent| domain::is_below(&address.domain, parent))
+            || self.parents.iter().any(|parent| domain::is_below(&address.domain, parent))
             || self
                 .mailboxes
                 .iter()
@@ -127,7 +122,7 @@ impl MailScope {
 fn mailbox(entry: &str) -> ScopeResult<MailAddress<'_>> {
     if entry.contains('*') {
         return Err(
-            "write `@domain` for a domain, `@*.domain` for its sub-domains, or a mailbox without `*`".to_owned(),
+            "write `@domain` for a domain, `@*.domain` for its sub-domains, or a mailbox without `*`".to_owned()
         );
     }
     MailAddress::parse(entry).map_err(|problem| format!("it is neither `@domain` nor a bare mailbox: {problem}"))
@@ -136,10 +131,7 @@ fn mailbox(entry: &str) -> ScopeResult<MailAddress<'_>> {
 /// A subject must not be able to end its header line. Every control character is refused, and so are the Unicode
 /// line ends that some mailers convert.
 pub fn check_subject(subject: &str) -> ScopeResult<()> {
-    if subject
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
-    {
+    if subject.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err("the subject has control characters".to_owned());
     }
     if subject.len() > MAX_SUBJECT_BYTES {

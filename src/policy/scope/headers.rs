@@ -44,10 +44,7 @@ pub fn check_header(name: &str, value: &str) -> ScopeResult<()> {
         return Err("the name of a header is not an HTTP token".to_owned());
     }
     if is_refused(name) {
-        return Err(format!(
-            "the header {} is set by the host only",
-            name.to_ascii_lowercase()
-        ));
+        return Err(format!("the header {} is set by the host only", name.to_ascii_lowercase()));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(format!("the value of a header has more than {MAX_VALUE_BYTES} bytes"));

@@ -37,14 +37,11 @@ impl HostEntry {
     /// Reads `host[:port]`, `*.domain[:port]` or `*`.
     pub fn parse(entry: &str) -> ScopeResult<Self> {
         if entry == "*" {
-            return Ok(Self {
-                host: HostPattern::Everything,
-                port: None,
-            });
+            return Ok(Self { host: HostPattern::Everything, port: None });
         }
         if entry.contains("://") || entry.contains(['/', '?', '#', '@', '%', '\\']) {
             return Err(
-                "write `host`, `host:port` or `*.domain`; schemes and paths have fields of their own".to_owned(),
+                "write `host`, `host:port` or `*.domain`; schemes and paths have fields of their own".to_owned()
             );
         }
         let (host, port) = split_port(entry)?;
@@ -101,9 +98,7 @@ fn is_under(name: &str, parent: &str) -> bool {
 fn parent_domain(text: &str) -> ScopeResult<Box<str>> {
     let name = domain::canonical(text, Labels::WithUnderscore)?;
     if domain::is_public_suffix(&name) {
-        return Err(format!(
-            "`{name}` is a public suffix: anybody can have a name below it; name the domains"
-        ));
+        return Err(format!("`{name}` is a public suffix: anybody can have a name below it; name the domains"));
     }
     Ok(name.into())
 }
@@ -223,9 +218,7 @@ impl HttpEntry {
     }
 
     fn has_path(&self, path: &str) -> bool {
-        self.paths
-            .as_ref()
-            .is_none_or(|paths| paths.iter().any(|pattern| pattern.covers(path)))
+        self.paths.as_ref().is_none_or(|paths| paths.iter().any(|pattern| pattern.covers(path)))
     }
 }
 
@@ -238,12 +231,8 @@ fn is_listed(list: Option<&[Box<str>]>, value: &str) -> bool {
 fn is_ambiguous_path(path: &str) -> bool {
     const ENCODED: [&[u8]; 5] = [b"%2f", b"%5c", b"%2e", b"%00", b"%25"];
     let bytes = path.as_bytes();
-    let has_encoded = bytes
-        .windows(3)
-        .any(|window| ENCODED.iter().any(|encoded| window.eq_ignore_ascii_case(encoded)));
-    let has_dots = path
-        .split('/')
-        .any(|part| [".", ".."].contains(&part.split(';').next().unwrap_or_default()));
+    let has_encoded = bytes.windows(3).any(|window| ENCODED.iter().any(|encoded| window.eq_ignore_ascii_case(encoded)));
+    let has_dots = path.split('/').any(|part| [".", ".."].contains(&part.split(';').next().unwrap_or_default()));
     has_encoded || has_dots || path.contains("//")
 }
 
@@ -253,7 +242,5 @@ pub fn canonical_method(method: &str) -> ScopeResult<&'static str> {
         return Ok("GET");
     }
     let known = METHODS.iter().find(|known| known.eq_ignore_ascii_case(method));
-    known
-        .copied()
-        .ok_or_else(|| format!("plugins may use the methods {}", METHODS.join(", ")))
+    known.copied().ok_or_else(|| format!("plugins may use the methods {}", METHODS.join(", ")))
 }

@@ -97,7 +97,5 @@ pub fn add_target(set: &mut NameSet, entry: &str) -> ScopeResult<()> {
 /// Wider than the grammar for new plugins, so that policies of the reference's plugins load; ASCII all the same.
 pub(crate) fn is_plugin_name(name: &str) -> bool {
     (1..=MAX_PLUGIN_NAME).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

@@ -39,10 +39,7 @@ impl TableSet {
     /// Set of tables that are taken away from a grant, which reads names as widely as they can be meant.
     #[must_use]
     pub fn denial() -> Self {
-        Self {
-            is_denial: true,
-            ..Self::default()
-        }
+        Self { is_denial: true, ..Self::default() }
     }
 
     /// Adds an entry: `table`, `schema.table`, or either with `*` in the table's part.
@@ -50,10 +47,7 @@ impl TableSet {
         let entry = TableEntry::parse(entry, rules)?;
         if entry.table.contains('*') {
             let table = Glob::parse(&entry.table)?;
-            self.patterns.push(TablePattern {
-                schema: entry.schema,
-                table,
-            });
+            self.patterns.push(TablePattern { schema: entry.schema, table });
             return Ok(());
         }
         let schemas = self.exact.entry(entry.table).or_default();
@@ -67,19 +61,11 @@ impl TableSet {
     #[must_use]
     pub fn contains(&self, schema: Option<&str>, table: &str) -> bool {
         let is_named = |known: &Option<Box<str>>| known.as_deref() == schema || (self.is_denial && known.is_none());
-        if self
-            .exact
-            .get(table)
-            .is_some_and(|schemas| schemas.iter().any(is_named))
-        {
+        if self.exact.get(table).is_some_and(|schemas| schemas.iter().any(is_named)) {
             return true;
         }
         let may_match = self.is_denial || !is_system(schema, table);
-        may_match
-            && self
-                .patterns
-                .iter()
-                .any(|pattern| self.pattern_covers(pattern, schema, table))
+        may_match && self.patterns.iter().any(|pattern| self.pattern_covers(pattern, schema, table))
     }
 
     fn pattern_covers(&self, pattern: &TablePattern, schema: Option<&str>, table: &str) -> bool {
@@ -114,19 +100,10 @@ impl TableEntry {
             return Err("a pattern may only stand in the table's part; spell the schema".to_owned());
         }
         let fold = |name: &str| {
-            if rules.fold_case {
-                name.to_ascii_lowercase()
-            } else {
-                name.to_owned()
-            }
+            if rules.fold_case { name.to_ascii_lowercase() } else { name.to_owned() }
         };
-        let schema = schema
-            .map(fold)
-            .filter(|schema| rules.default_schema.as_deref() != Some(schema.as_str()));
-        Ok(Self {
-            schema: schema.map(Into::into),
-            table: fold(table).into(),
-        })
+        let schema = schema.map(fold).filter(|schema| rules.default_schema.as_deref() != Some(schema.as_str()));
+        Ok(Self { schema: schema.map(Into::into), table: fold(table).into() })
     }
 }
 
@@ -155,9 +132,7 @@ pub fn is_system(schema: Option<&str>, table: &str) -> bool {
 }
 
 fn has_prefix(name: &str, prefix: &str) -> bool {
-    name.as_bytes()
-        .get(..prefix.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+    name.as_bytes().get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 /// Patterns of names that hold what no plugin should see unasked. Compared without regard to ASCII case.

@@ -14,17 +14,12 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or(0) % bound
     }
 
     fn text(&mut self, alphabet: &[&str], longest: usize) -> String {
-        (0..=self.below(longest))
-            .map(|_| alphabet[self.below(alphabet.len())])
-            .collect()
+        (0..=self.below(longest)).map(|_| alphabet[self.below(alphabet.len())]).collect()
     }
 }
 
@@ -32,9 +27,9 @@ fn matches_slowly(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|at| matches_slowly(rest, &text[at..])),
-        Some((first, rest)) => text
-            .split_first()
-            .is_some_and(|(head, tail)| head == first && matches_slowly(rest, tail)),
+        Some((first, rest)) => {
+            text.split_first().is_some_and(|(head, tail)| head == first && matches_slowly(rest, tail))
+        }
     }
 }
 
@@ -68,9 +63,7 @@ fn globs_are_ascii_and_bounded() {
 
 fn tables(entries: &[&str]) -> TableSet {
     let mut set = TableSet::default();
-    entries
-        .iter()
-        .for_each(|entry| set.add(entry, &NameRules::default()).expect("an entry"));
+    entries.iter().for_each(|entry| set.add(entry, &NameRules::default()).expect("an entry"));
     set
 }
 
@@ -106,10 +99,7 @@ fn patterns_never_cover_catalogues() {
         (Some("app"), "pg_class"),
     ];
     for (schema, table) in system {
-        assert!(
-            !set.contains(schema, table) && is_system(schema, table),
-            "{schema:?} {table}"
-        );
+        assert!(!set.contains(schema, table) && is_system(schema, table), "{schema:?} {table}");
     }
     assert!(set.contains(None, "users") && set.contains(Some("app"), "x") && !set.contains(Some("other"), "x"));
     assert!(!set.contains(None, "t\u{e4}") && !set.contains(None, "to\u{212a}en"));
@@ -179,14 +169,7 @@ fn public_suffixes_are_known_in_both_spellings() {
     ] {
         assert!(domain::is_public_suffix(suffix), "{suffix}");
     }
-    for name in [
-        "corp.test",
-        "example.com",
-        "a.co.uk",
-        "www.ck",
-        "amazonaws.com",
-        "a.xn--55qx5d.cn",
-    ] {
+    for name in ["corp.test", "example.com", "a.co.uk", "www.ck", "amazonaws.com", "a.xn--55qx5d.cn"] {
         assert!(!domain::is_public_suffix(name), "{name}");
     }
 }
@@ -205,11 +188,7 @@ fn every_unicode_host_that_passes_compares_as_ascii() {
     for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
         for name in [format!("cor{c}.test"), format!("corp{c}test")] {
             if let Ok(canonical) = domain::canonical(&name, Labels::Strict) {
-                assert!(
-                    canonical.is_ascii() && canonical.contains("xn--"),
-                    "{} gives {canonical}",
-                    c.escape_unicode()
-                );
+                assert!(canonical.is_ascii() && canonical.contains("xn--"), "{} gives {canonical}", c.escape_unicode());
             }
         }
     }
@@ -232,10 +211,7 @@ fn labels_of_plain_ascii_never_hide_in_punycode() {
     ] {
         assert!(domain::canonical(name, Labels::Strict).is_err(), "{name}");
     }
-    assert_eq!(
-        domain::canonical("XN--Bcher-KVA.Test", Labels::Strict).as_deref(),
-        Ok("xn--bcher-kva.test")
-    );
+    assert_eq!(domain::canonical("XN--Bcher-KVA.Test", Labels::Strict).as_deref(), Ok("xn--bcher-kva.test"));
 }
 
 /// Host as the reference found it: text after `://` up to the first `/`, then up to the first `:`.
@@ -304,11 +280,7 @@ fn accepted_urls_have_one_host_for_every_parser() {
     let mut dice = Dice(7);
     let mut accepted = 0;
     for _ in 0..60_000 {
-        let text = format!(
-            "{}{}",
-            ["http://", "https://", "", "HTTP://"][dice.below(4)],
-            dice.text(PIECES, 6)
-        );
+        let text = format!("{}{}", ["http://", "https://", "", "HTTP://"][dice.below(4)], dice.text(PIECES, 6));
         let Ok(url) = StrictUrl::parse(&text) else { continue };
         accepted += 1;
         let seen = host_as_simple_programs_see_it(&text);
@@ -317,10 +289,7 @@ fn accepted_urls_have_one_host_for_every_parser() {
             StrictHost::Name(name) => assert!(name.contains("xn--"), "{text}"),
             StrictHost::Address(address) => assert_eq!(seen.trim_matches(['[', ']']).parse(), Ok(*address), "{text}"),
         }
-        assert!(
-            url.url().username().is_empty() && url.url().password().is_none(),
-            "{text}"
-        );
+        assert!(url.url().username().is_empty() && url.url().password().is_none(), "{text}");
     }
     assert!(accepted > 500, "only {accepted} were accepted: the test tests nothing");
 }

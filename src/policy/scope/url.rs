@@ -36,11 +36,7 @@ impl StrictUrl {
         let host = StrictHost::parse(host)?;
         let url = Url::parse(text).map_err(|problem| format!("it is not a URL: {problem}"))?;
         let default_port = if url.scheme() == "https" { 443 } else { 80 };
-        let strict = Self {
-            port: port.unwrap_or(default_port),
-            host,
-            url,
-        };
+        let strict = Self { port: port.unwrap_or(default_port), host, url };
         strict.check_agreement()?;
         Ok(strict)
     }
@@ -101,9 +97,7 @@ impl StrictHost {
     }
 
     fn parse_v6(inner: &str) -> ScopeResult<Self> {
-        let inner = inner
-            .strip_suffix(']')
-            .ok_or_else(|| "the IPv6 address has no closing bracket".to_owned())?;
+        let inner = inner.strip_suffix(']').ok_or_else(|| "the IPv6 address has no closing bracket".to_owned())?;
         let address = Ipv6Addr::from_str(inner).map_err(|problem| format!("between its brackets is {problem}"))?;
         if inner.contains('.') || address.to_ipv4().is_some_and(|v4| v4.to_bits() > 0xffff) {
             return Err("an IPv6 address that stands for an IPv4 address is written as that".to_owned());
@@ -117,10 +111,7 @@ fn raw_authority(text: &str) -> ScopeResult<&str> {
     if text.len() > MAX_URL_BYTES {
         return Err(format!("it has more than {MAX_URL_BYTES} bytes"));
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() || c.is_whitespace() || is_invisible(c))
-    {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace() || is_invisible(c)) {
         return Err("it has control characters, blanks or invisible characters".to_owned());
     }
     if text.contains('\\') {

@@ -14,10 +14,10 @@ use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 
 use self::authorizer::Wall;
+use crate::clock;
 use crate::error::{Error, ErrorCode, Result, bug};
 use crate::host::request::Statement;
 use crate::host::{HostCall, Provider, Reply, Request, SqlValue};
-use crate::clock;
 use crate::plugin::{CallContext, Cancellation, Origin};
 
 /// How long a statement waits for another connection's lock.

@@ -91,8 +91,9 @@ fn check_counts(state: &GuestState) -> Result<()> {
 
 fn decode<'a>(data: &'a [u8], state: &GuestState, name: Packed, arguments: Packed) -> Result<(&'a str, &'a [u8])> {
     let name = read(data, name, MAX_FUNCTION_NAME, "the name of a host function")?;
-    let name = std::str::from_utf8(name)
-        .map_err(|error| Error::new(ErrorCode::PolicyFunctionUnknown, "the name of the host function is not UTF-8").with_source(error))?;
+    let name = std::str::from_utf8(name).map_err(|error| {
+        Error::new(ErrorCode::PolicyFunctionUnknown, "the name of the host function is not UTF-8").with_source(error)
+    })?;
     let arguments = read(data, arguments, state.bounds.argument_bytes, "the arguments of a host call")?;
     Ok((name, arguments))
 }

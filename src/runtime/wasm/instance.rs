@@ -117,9 +117,8 @@ impl Instance {
     ) -> Result<Result<()>> {
         let _running = template.engine.run();
         self.arm(template, context);
-        let outcome = self
-            .exchange(function, arguments, result)
-            .map_err(|error| classify(error, self.store.data(), "gk_call"));
+        let outcome =
+            self.exchange(function, arguments, result).map_err(|error| classify(error, self.store.data(), "gk_call"));
         flush_output(self.store.data_mut());
         self.account_memory();
         outcome
@@ -163,8 +162,7 @@ impl Instance {
     ) -> std::result::Result<Result<()>, wasmtime::Error> {
         let name = self.memory.place(&mut self.store, function.as_bytes())?;
         let nothing = Packed { pointer: 0, length: 0 };
-        let passed =
-            if arguments.is_empty() { nothing } else { self.memory.place(&mut self.store, arguments)? };
+        let passed = if arguments.is_empty() { nothing } else { self.memory.place(&mut self.store, arguments)? };
         let parameters = (name.pointer, name.length, passed.pointer, passed.length);
         let answer = Packed::from_guest(self.call.call(&mut self.store, parameters)?);
         let mut handed_out = Ok(());
@@ -272,9 +270,7 @@ fn run_start_function(store: &mut Store<GuestState>, instance: &WasmInstance) ->
 /// Asks the guest who it is. The answer stays the guest's: it is never freed (CONTRACT 1.5).
 fn register(store: &mut Store<GuestState>, instance: &WasmInstance, memory: &GuestMemory) -> Result<Registration> {
     let register: TypedFunc<(), i64> = typed(store, instance, "gk_register")?;
-    let answer = register
-        .call(&mut *store, ())
-        .map_err(|error| classify(error, store.data(), "gk_register"))?;
+    let answer = register.call(&mut *store, ()).map_err(|error| classify(error, store.data(), "gk_register"))?;
     let data = memory.memory.data(&*store);
     let range = Packed::from_guest(answer).range(data.len())?;
     Registration::parse(data.get(range).unwrap_or_default())

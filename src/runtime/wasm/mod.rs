@@ -14,8 +14,8 @@ mod outcome;
 mod pool;
 mod prescan;
 mod ticker;
-mod wasi;
 mod wait_graph;
+mod wasi;
 
 pub use engine::{Signals, WasmEngine};
 pub use module::{CompiledModule, Seat, WasmPlugin};

@@ -15,6 +15,7 @@ use super::wait_graph::WaitGraph;
 use crate::error::{Error, ErrorCode, Result, bug};
 use crate::executor;
 use crate::host::HostApi;
+use crate::plugin::call::thread_is_ending;
 use crate::plugin::{CallContext, Plugin, Registration, ResultSink, RuntimeLimits, RuntimeUsage};
 
 /// Longest name of a function, in bytes.
@@ -81,11 +82,11 @@ impl CompiledModule {
             .with_source(error.into_boxed_dyn_error())
         })?;
         let starting = Arc::new(Template::new(self.engine, pre.clone(), first.host, first.limits));
-        let (mut instance, registration) = if executor::remaining_stack() < NEEDED_STACK {
+        let (mut instance, registration) = if can_run_here() {
+            Instance::start(&starting, context)?
+        } else {
             let context = context.clone();
             relay(move || Instance::start(&starting, &context))??
-        } else {
-            Instance::start(&starting, context)?
         };
         let seat = admit(&registration)?;
         let pool = Pool::new(registration.name().into(), seat.limits.instances, Arc::clone(graph));
@@ -102,15 +103,9 @@ impl Plugin for WasmPlugin {
         &self.0.registration
     }
 
-    fn call(
-        &self,
-        context: &CallContext,
-        function: &str,
-        arguments: &[u8],
-        result: &mut ResultSink<'_>,
-    ) -> Result<()> {
+    fn call(&self, context: &CallContext, function: &str, arguments: &[u8], result: &mut ResultSink<'_>) -> Result<()> {
         check_arguments(function, arguments, &self.0.template.limits())?;
-        if executor::remaining_stack() >= NEEDED_STACK {
+        if can_run_here() {
             return self.0.call(context, function, arguments, result);
         }
         self.0.relayed.fetch_add(1, Ordering::Relaxed);
@@ -149,13 +144,7 @@ impl Plugin for WasmPlugin {
 
 impl Inner {
     /// Runs on this thread. An instance that failed is thrown away; the next call gets a new one.
-    fn call(
-        &self,
-        context: &CallContext,
-        function: &str,
-        arguments: &[u8],
-        result: &mut ResultSink<'_>,
-    ) -> Result<()> {
+    fn call(&self, context: &CallContext, function: &str, arguments: &[u8], result: &mut ResultSink<'_>) -> Result<()> {
         let mut lease = self.pool.lease(context, || self.make_instance(context))?;
         match lease.instance()?.call(&self.template, context, function, arguments, result) {
             Ok(handed_out) => {
@@ -174,15 +163,16 @@ impl Inner {
         if registration.name() != self.registration.name() {
             return Err(Error::new(
                 ErrorCode::PackageNameMismatch,
-                format!(
-                    "a new instance of `{}` registered as `{}`",
-                    self.registration.name(),
-                    registration.name()
-                ),
+                format!("a new instance of `{}` registered as `{}`", self.registration.name(), registration.name()),
             ));
         }
         Ok(instance)
     }
+}
+
+/// True when this thread has the stack that a guest may need, and is not about to end.
+fn can_run_here() -> bool {
+    executor::remaining_stack() >= NEEDED_STACK && !thread_is_ending()
 }
 
 /// Runs `job` on a worker thread, which has enough stack, and waits for it. The job ends with its own deadline.

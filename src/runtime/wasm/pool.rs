@@ -72,11 +72,7 @@ impl Pool {
     }
 
     /// Leases an instance, made by `make` when the pool has room for one more. Waits until the context's deadline.
-    pub(super) fn lease(
-        &self,
-        context: &CallContext,
-        make: impl FnOnce() -> Result<Instance>,
-    ) -> Result<Lease<'_>> {
+    pub(super) fn lease(&self, context: &CallContext, make: impl FnOnce() -> Result<Instance>) -> Result<Lease<'_>> {
         let mut lease = match self.try_grant(context.root)? {
             Some(Grant::Instance(instance)) => {
                 return Ok(self.lend(context.root, Some(instance)));
@@ -137,11 +133,7 @@ impl Pool {
         if context.chain.contains(&self.name) {
             return self.lease_extra(context);
         }
-        let waiter = Arc::new(Waiter {
-            root: context.root,
-            thread: std::thread::current(),
-            grant: Mutex::new(None),
-        });
+        let waiter = Arc::new(Waiter { root: context.root, thread: std::thread::current(), grant: Mutex::new(None) });
         let waitable: Arc<dyn Waitable> = Arc::<Shared>::clone(&self.shared);
         let can_go_on = self.graph.wait(context.root, &waitable, || self.enqueue(&waiter));
         let granted = if can_go_on { context.block_until(|| waiter.take()) } else { Err(self.deadlock(context)) };

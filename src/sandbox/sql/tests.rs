@@ -281,7 +281,10 @@ fn unusable_placeholders_are_refused() {
 #[test]
 fn function_names_keep_their_parenthesis_in_mysql() {
     assert_eq!(&*facts(Dialect::MySql, "SELECT COUNT (*) FROM t").canonical, "SELECT COUNT(*) FROM t");
-    assert_eq!(&*facts(Dialect::Sqlite, "SELECT COUNT(*) , max( id ) FROM t").canonical, "SELECT COUNT(*) , max( id ) FROM t");
+    assert_eq!(
+        &*facts(Dialect::Sqlite, "SELECT COUNT(*) , max( id ) FROM t").canonical,
+        "SELECT COUNT(*) , max( id ) FROM t"
+    );
     assert_eq!(refusal(Dialect::MySql, "SELECT `count`(1)"), ErrorCode::PolicySqlFunctionDenied);
 }
 
