@@ -8,7 +8,7 @@ export GOATFLOW_TEST_SQL := $(CURDIR)/examples-sql/tickets.sql
 CARGO := cargo
 LOCKED := --locked
 
-.PHONY: help setup build plugins header test test-rust test-c test-go test-python demo lint fmt doc bench clean
+.PHONY: help setup build plugins header test test-rust test-c test-go test-python test-cli test-sql-engines demo lint fmt doc bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,7 +27,7 @@ header: ## write include/goatflow_plugin.h and the schemas anew
 	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
 	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
 
-test: plugins test-rust test-c test-go test-python test-hosts ## run all tests, after building what they need
+test: plugins test-rust test-c test-go test-python test-cli test-hosts ## run all tests, after building what they need
 
 test-rust: plugins
 	$(CARGO) test --release $(LOCKED)
@@ -43,6 +43,13 @@ test-go: plugins
 test-python: plugins
 	cd bindings/python && python3 -m unittest discover -s tests
 
+test-cli: plugins
+	scripts/cli.sh
+
+test-sql-engines: build ## hold the SQL gate against real PostgreSQL, MariaDB and SQLite (installs the servers by apt)
+	scripts/setup.sh databases
+	python3 tests/sql/verify.py $(DIST)/goatflow-plugin check sql
+
 .PHONY: test-hosts
 test-hosts: plugins
 	scripts/hosts.sh compare
@@ -52,7 +59,7 @@ demo: plugins ## run the main job: hosts in C, Go and Python on a real database
 
 lint: ## formatting and lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --release $(LOCKED) --all-targets -- -D warnings
+	$(CARGO) clippy --release $(LOCKED) --lib --bins -- -D warnings
 
 fmt: ## format the Rust code
 	$(CARGO) fmt

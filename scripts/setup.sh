@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the build and the tests need beyond Rust, Go, Python 3 and gcc. Does nothing when it is all there.
+# Installs what the build and the tests need beyond Rust, Go, Python 3 and gcc; `setup.sh databases` also the servers that the
+# SQL gate is held against. Does nothing when it is all there.
 set -eu
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
@@ -7,6 +8,10 @@ need clang clang
 need wasm-ld lld
 need valgrind valgrind
 need make make
+if [ "${1:-}" = databases ]; then
+  [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
+  need mariadbd mariadb-server
+fi
 if [ -n "$missing" ]; then
   echo "setup: installing$missing"
   as_root=""

@@ -10,8 +10,7 @@ use goatflow_plugin::manager::CallOptions;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, FREE, Gates, Guest, Host, MALLOC, REFERENCE, WASI, code_of, request_id, timeout,
-    wasi_import, wasi_imports,
+    Answer, FREE, Gates, Guest, Host, MALLOC, REFERENCE, WASI, code_of, request_id, timeout, wasi_import, wasi_imports,
 };
 
 /// Page 1.5 of the template: nothing else lies there.
