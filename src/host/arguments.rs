@@ -1,4 +1,4 @@
-//! Reads the JSON arguments of a host call the way existing plugins rely on (CONTRACT 2.1): unknown keys are ignored,
+//! Reads the JSON arguments of a host call the way existing plugins rely on (docs/contract.md 2.1): unknown keys are ignored,
 //! missing keys and `null` are zero values, keys match regardless of ASCII case, wrong types are errors. Beyond the
 //! reference: duplicate keys and integers that a double can't hold are refused, because they mean different things to
 //! different readers.

@@ -26,7 +26,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// Level of `gk.log`'s number; every unknown number is `Info` (CONTRACT 1.2).
+    /// Level of `gk.log`'s number; every unknown number is `Info` (docs/contract.md 1.2).
     #[must_use]
     pub fn from_number(number: i32) -> Self {
         match number {

@@ -17,7 +17,7 @@ pub use request::{Request, SqlValue};
 
 /// The host as one plugin sees it. A runtime can't tell whether a sandbox stands in between.
 pub trait HostApi: Send + Sync {
-    /// Serves one host call. `arguments` and the answer are JSON (CONTRACT 2.2 of the reference).
+    /// Serves one host call. `arguments` and the answer are JSON (docs/contract.md 2.2).
     fn call(&self, context: &CallContext, function: &str, arguments: &[u8]) -> Result<Reply>;
 
     /// Takes note of a host call that failed before it could be made.

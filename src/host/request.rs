@@ -257,7 +257,7 @@ fn statement(arguments: &Arguments<'_>) -> Result<Statement> {
     Ok(Statement { database: database.to_owned(), sql: sql.into(), values, facts: None })
 }
 
-/// Splits an `@name:` prefix from a query (CONTRACT 2.4).
+/// Splits an `@name:` prefix from a query (docs/contract.md 2.4).
 fn split_database(query: &str) -> (&str, &str) {
     query
         .strip_prefix('@')

@@ -188,7 +188,7 @@ pub(crate) fn shut_down() -> Error {
     Error::new(ErrorCode::LifecycleShutDown, "the manager was shut down")
 }
 
-/// Error of a call to a plugin that is not loaded (the reference's wording, CONTRACT 6.2).
+/// Error of a call to a plugin that is not loaded (in GoatFlow's words).
 pub(crate) fn not_found(name: &str, context: &CallContext) -> Error {
     let name = crate::plugin::name::shorten(name, 80);
     Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin \"{name}\" not found{}", required_by(context)))

@@ -336,7 +336,7 @@ mod embedded {
     use crate::host::{HostCall, Provider, Reply};
     use crate::providers::sqlite::{SqliteDatabase, SqliteOptions};
 
-    /// Effective value of a key, as the reference reads it (CONTRACT 5.10).
+    /// Effective value of a key, as GoatFlow reads it.
     const MODIFIED: &str = "SELECT effective_value FROM sysconfig_modified WHERE name = ?1 AND is_valid = 1 ORDER BY change_time DESC LIMIT 1";
     const DEFAULT: &str = "SELECT effective_value FROM sysconfig_default WHERE name = ?1 AND is_valid = 1 LIMIT 1";
 

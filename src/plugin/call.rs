@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 
-/// Nested plugin calls that pass; one more fails (CONTRACT 5.7 of the reference: 10 hops).
+/// Nested plugin calls that pass; one more fails (GoatFlow's number).
 pub const MAX_CALL_DEPTH: u32 = 10;
 
 /// Everything that a call carries along, inherited by the calls nested in it. Cheap to clone.

@@ -1,4 +1,4 @@
-//! What a plugin says about itself when it is asked to register (CONTRACT 4.1 of the reference). Read leniently: a
+//! What a plugin says about itself when it is asked to register (GoatFlow's `GKRegistration`). Read leniently: a
 //! shipped first-party plugin declares `i18n` in a shape of its own, and unknown keys are common.
 
 use serde_json::{Map, Value};
@@ -61,7 +61,7 @@ impl Registration {
         field(&self.document, "resources")
     }
 
-    /// Translations as (language, key, text); keys carry the plugin's namespace (CONTRACT 4.1). What does not have the
+    /// Translations as (language, key, text); keys carry the plugin's namespace. What does not have the
     /// expected shape is passed over.
     pub fn translations(&self) -> impl Iterator<Item = (&str, String, &str)> {
         let i18n = field(&self.document, "i18n");

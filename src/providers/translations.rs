@@ -12,7 +12,7 @@ use crate::plugin::Registration;
 
 type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Texts by language and key. A key that is nowhere translates to itself (CONTRACT 2.2: `translate` never fails).
+/// Texts by language and key. A key that is nowhere translates to itself (docs/contract.md 2.2: `translate` never fails).
 pub struct Translations {
     default_language: String,
     configured: Texts,

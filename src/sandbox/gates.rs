@@ -28,7 +28,7 @@ pub(super) fn requirement(function: Function) -> Option<(PermissionType, Access)
         Function::DbExec => Some((PermissionType::Db, Access::Write)),
         Function::CacheGet => Some((PermissionType::Cache, Access::Read)),
         Function::CacheSet | Function::CacheDelete => Some((PermissionType::Cache, Access::Write)),
-        // Entries of these three types need no particular access (CONTRACT 5.1): their scope is what counts.
+        // Entries of these three types need no particular access, as in GoatFlow: their scope is what counts.
         Function::HttpRequest => Some((PermissionType::Http, Access::Write)),
         Function::SendEmail => Some((PermissionType::Email, Access::Write)),
         Function::PluginCall => Some((PermissionType::PluginCall, Access::Write)),

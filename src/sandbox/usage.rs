@@ -38,7 +38,7 @@ impl Usage {
         self.dropped_log_lines.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counters under the reference's names (CONTRACT 5.9), and ours.
+    /// The counters under GoatFlow's names, and ours.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let of =

@@ -1,4 +1,4 @@
-//! What existing plugins rely on (CONTRACT 1.2-1.8, 2.1-2.4); docs/contract.md says which test holds which sentence.
+//! What existing plugins rely on ; docs/contract.md says which test holds which sentence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

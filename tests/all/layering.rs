@@ -1,4 +1,4 @@
-//! Imports point down, never up and never sideways between the boxes of one layer (STYLE 4).
+//! Imports point down, never up and never sideways between the boxes of one layer (ARCHITECTURE.md, Layers).
 
 use std::path::{Path, PathBuf};
 

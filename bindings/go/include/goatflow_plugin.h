@@ -790,7 +790,7 @@ int32_t goatflow_plugin_manager_declare(const struct goatflow_plugin_manager *ma
  *
  * Parameters:
  * - `reply`: the reply that the callback was given.
- * - `json`, `json_len`: the answer, JSON in the form that CONTRACT section 2.2 gives for the function; copied.
+ * - `json`, `json_len`: the answer, JSON in the form that docs/contract.md section 2.2 gives for the function; copied.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any, in the callback or later.

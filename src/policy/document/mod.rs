@@ -1,6 +1,6 @@
 //! The policy document: the JSON that administrators write and that is stored. Read strictly, all mistakes at once.
 //!
-//! Names are the reference's (CONTRACT 4.5), so that rows it wrote load; the rest is ours. A document without a
+//! Names are GoatFlow's, so that rows it wrote load; the rest is ours. A document without a
 //! `version` may be such a row: what can't be read in its scopes is left out with a warning. A document with
 //! `"version": 1` is refused instead.
 

@@ -7,7 +7,7 @@ use super::names::NameSet;
 /// Longest key; also the size of the buffers that keys are looked at in, so that no check allocates.
 const MAX_KEY_BYTES: usize = 200;
 
-/// Words that, standing alone in a key, say that its value is a secret (SECURITY 4.3).
+/// Words that, standing alone in a key, say that its value is a secret.
 const SECRET_WORDS: &[&str] = &[
     "auth",
     "bindpw",

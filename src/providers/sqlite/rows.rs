@@ -1,4 +1,4 @@
-//! Rows as the JSON that plugins rely on (CONTRACT 2.1): an array of objects with sorted keys, `null` for no rows.
+//! Rows as the JSON that plugins rely on (docs/contract.md 2.1): an array of objects with sorted keys, `null` for no rows.
 
 use base64::Engine;
 use rusqlite::Rows;

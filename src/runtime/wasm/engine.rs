@@ -148,7 +148,7 @@ fn configuration(signals: Signals) -> Config {
         .generate_address_map(false)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(NonZeroUsize::new(16));
-    // Exactly the reference's feature set (CONTRACT 1.1): what a plugin may use there, and nothing more.
+    // Exactly the reference's feature set (docs/contract.md 1.1): what a plugin may use there, and nothing more.
     config
         .wasm_bulk_memory(true)
         .wasm_multi_value(true)

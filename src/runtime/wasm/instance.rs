@@ -105,7 +105,7 @@ impl Instance {
         Ok((instance, registration))
     }
 
-    /// Serves one call (CONTRACT 1.5, 1.6): the order of allocations and frees is what plugins rely on. After an error
+    /// Serves one call (docs/contract.md 1.5, 1.6): the order of allocations and frees is what plugins rely on. After an error
     /// the instance must not be used again; the inner result is the sink's, which the guest has no part in.
     pub(super) fn call(
         &mut self,
@@ -267,7 +267,7 @@ fn run_start_function(store: &mut Store<GuestState>, instance: &WasmInstance) ->
     }
 }
 
-/// Asks the guest who it is. The answer stays the guest's: it is never freed (CONTRACT 1.5).
+/// Asks the guest who it is. The answer stays the guest's: it is never freed (docs/contract.md 1.5).
 fn register(store: &mut Store<GuestState>, instance: &WasmInstance, memory: &GuestMemory) -> Result<Registration> {
     let register: TypedFunc<(), i64> = typed(store, instance, "gk_register")?;
     let answer = register.call(&mut *store, ()).map_err(|error| classify(error, store.data(), "gk_register"))?;

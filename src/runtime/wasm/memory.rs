@@ -7,7 +7,7 @@ use wasmtime::{AsContextMut, Memory, TypedFunc};
 use super::instance::GuestState;
 use crate::error::{Error, ErrorCode, Result};
 
-/// A range of guest memory packed into one value, `(pointer << 32) | length` (CONTRACT 1.5).
+/// A range of guest memory packed into one value, `(pointer << 32) | length` (docs/contract.md 1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed {
     pub(super) pointer: u32,

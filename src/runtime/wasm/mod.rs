@@ -1,4 +1,4 @@
-//! WebAssembly plugins, in process (CONTRACT 1 of the reference, a superset of it).
+//! WebAssembly plugins, in process (docs/contract.md section 1, a superset of it).
 //!
 //! `engine` compiles and keeps time · `prescan` refuses what would be too dear to compile · `instance` is one store and
 //! its calls · `pool` leases instances to calls · `host_functions` and `wasi` are what a guest may import · `memory` is
