@@ -105,16 +105,15 @@ fn start_worker_if_needed() {
     check_later();
 }
 
-/// First thing that a thread of the library does.
-pub fn settle_thread() {
-    platform::settle_signals();
+/// Runs `start`, which starts threads of the library, so that they take no signals of the host.
+pub fn with_thread_mask<T>(start: impl FnOnce() -> T) -> T {
+    platform::with_thread_mask(start)
 }
 
 /// Adds a worker. Without one at all, nothing would ever take the job that was just queued: it is taken back.
 fn start_worker(state: &mut State) -> Result<()> {
-    let started =
-        std::thread::Builder::new().name("goatflow-worker".into()).stack_size(WORKER_STACK_BYTES).spawn(work_for_ever);
-    match started {
+    let thread = std::thread::Builder::new().name("goatflow-worker".into()).stack_size(WORKER_STACK_BYTES);
+    match with_thread_mask(|| thread.spawn(work_for_ever)) {
         Ok(_) => {
             state.workers += 1;
             Ok(())
@@ -129,7 +128,6 @@ fn start_worker(state: &mut State) -> Result<()> {
 }
 
 fn work_for_ever() {
-    settle_thread();
     let executor = executor();
     let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -151,10 +149,8 @@ fn work_for_ever() {
 pub fn at(when: Nanos, job: impl FnOnce() + Send + 'static) -> Result<()> {
     static TIMER: OnceLock<std::result::Result<Timer, String>> = OnceLock::new();
     let timer = TIMER.get_or_init(|| {
-        std::thread::Builder::new()
-            .name("goatflow-timer".into())
-            .stack_size(256 * 1024)
-            .spawn(run_due_jobs)
+        let thread = std::thread::Builder::new().name("goatflow-timer".into()).stack_size(256 * 1024);
+        with_thread_mask(|| thread.spawn(run_due_jobs))
             .map(|handle| Timer { thread: handle.thread().clone() })
             .map_err(|error| error.to_string())
     });
@@ -202,7 +198,6 @@ fn due() -> MutexGuard<'static, BinaryHeap<Due>> {
 }
 
 fn run_due_jobs() {
-    settle_thread();
     loop {
         let now = clock::now();
         let mut waiting = due();
@@ -263,7 +258,7 @@ mod tests {
     fn jobs_that_block_do_not_hold_up_others() {
         let (release, blocked) = mpsc::channel::<()>();
         let (done, finished) = mpsc::channel();
-        spawn(move || drop(blocked.recv())).unwrap();
+        spawn(move || assert!(blocked.recv().is_err())).unwrap();
         spawn(move || done.send(7).unwrap()).unwrap();
         assert_eq!(finished.recv(), Ok(7));
         drop(release);

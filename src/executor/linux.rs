@@ -2,19 +2,34 @@
 
 #![expect(unsafe_code, reason = "the C library's only interface to a thread's stack and signals")]
 
-/// Makes this thread of the library deaf to the host's signals, whoever started it with whatever mask; faults stay
-/// deliverable, because guests' faults are.
-pub(super) fn settle_signals() {
-    // SAFETY: an all-zero sigset_t is a valid place for sigfillset to write to.
-    let mut mask: libc::sigset_t = unsafe { std::mem::zeroed() };
+/// Runs `start`, which starts threads, under the signal mask that threads of the library have: deaf to the host's signals,
+/// open to faults, because guests' faults are. Threads inherit the mask of who starts them, so that it holds from their
+/// first instruction.
+pub(super) fn with_thread_mask<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: an all-zero sigset_t is a valid place for sigfillset and pthread_sigmask to write to.
+    let (mut mask, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
     // SAFETY: `mask` is writable.
     unsafe { libc::sigfillset(&raw mut mask) };
     for fault in [libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGBUS, libc::SIGTRAP, libc::SIGABRT] {
         // SAFETY: `mask` was filled above.
         unsafe { libc::sigdelset(&raw mut mask, fault) };
     }
-    // SAFETY: changes the mask of this thread, which is the library's own.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut()) };
+    // SAFETY: changes the mask of this thread only, and remembers what it was.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, &raw mut before) };
+    let restore = Restore(before);
+    let started = start();
+    drop(restore);
+    started
+}
+
+/// Puts a thread's signal mask back, also after a panic.
+struct Restore(libc::sigset_t);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // SAFETY: the mask that this thread had before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
 }
 
 /// Lowest usable address of this thread's stack.

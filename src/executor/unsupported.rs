@@ -5,5 +5,7 @@ pub(super) fn lowest_stack_address() -> Option<usize> {
     None
 }
 
-/// Nothing to do.
-pub(super) fn settle_signals() {}
+/// Signals are left alone.
+pub(super) fn with_thread_mask<T>(start: impl FnOnce() -> T) -> T {
+    start()
+}

@@ -15,6 +15,7 @@ use super::ticker::{Running, Ticker};
 use super::{host_functions, wasi};
 use crate::bounded::WeightedLru;
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor::with_thread_mask;
 use crate::plugin::CallContext;
 
 /// Stack that a guest may use on top of its caller's.
@@ -176,14 +177,12 @@ fn compilers() -> Result<&'static rayon::ThreadPool> {
     static POOL: OnceLock<std::result::Result<rayon::ThreadPool, String>> = OnceLock::new();
     let pool = POOL.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        rayon::ThreadPoolBuilder::new()
+        let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(cores.clamp(1, 2))
             .stack_size(COMPILER_STACK_BYTES)
             .panic_handler(|_| {})
-            .start_handler(|_| crate::executor::settle_thread())
-            .thread_name(|index| format!("goatflow-compile{index}"))
-            .build()
-            .map_err(|error| error.to_string())
+            .thread_name(|index| format!("goatflow-compile{index}"));
+        with_thread_mask(|| pool.build()).map_err(|error| error.to_string())
     });
     pool.as_ref().map_err(|reason| {
         Error::new(ErrorCode::EnvironmentResources, format!("can't start the compiler threads: {reason}"))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use wasmtime::Engine;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor::with_thread_mask;
 
 /// Time between ticks: how late a deadline or a cancellation may be noticed by a guest that runs.
 const TICK: Duration = Duration::from_millis(5);
@@ -40,13 +41,11 @@ impl Ticker {
     pub(super) fn start(engine: Engine) -> Result<Self> {
         let shared = Arc::<Shared>::default();
         let seen_by_thread = Arc::clone(&shared);
-        let handle = std::thread::Builder::new()
-            .name("goatflow-ticker".into())
-            .stack_size(256 * 1024)
-            .spawn(move || tick_for_ever(&engine, &seen_by_thread))
-            .map_err(|error| {
-                Error::new(ErrorCode::EnvironmentResources, "can't start the ticker thread").with_source(error)
-            })?;
+        let thread = std::thread::Builder::new().name("goatflow-ticker".into()).stack_size(256 * 1024);
+        let started = with_thread_mask(|| thread.spawn(move || tick_for_ever(&engine, &seen_by_thread)));
+        let handle = started.map_err(|error| {
+            Error::new(ErrorCode::EnvironmentResources, "can't start the ticker thread").with_source(error)
+        })?;
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
@@ -83,7 +82,6 @@ fn shard_of_thread() -> usize {
 }
 
 fn tick_for_ever(engine: &Engine, shared: &Shared) {
-    crate::executor::settle_thread();
     let any_running = || shared.running.iter().any(|shard| shard.0.load(Ordering::SeqCst) > 0);
     let mut idle_ticks = 0;
     loop {

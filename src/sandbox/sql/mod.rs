@@ -36,6 +36,7 @@ use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::TokenWithSpan;
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor::with_thread_mask;
 
 pub use arguments::ArgumentMap;
 pub use cache::FactsCache;
@@ -72,14 +73,10 @@ pub fn analyse(profile: &SqlProfile, sql: &str) -> Result<Facts> {
 /// Runs `work` on a thread whose stack fits the largest statement that the limits let through.
 fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("sql-gate".into())
-            .stack_size(BIG_STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .map_err(|error| {
-                Error::new(ErrorCode::EnvironmentResources, "can't start a thread for a large statement")
-                    .with_source(error)
-            })?;
+        let thread = std::thread::Builder::new().name("sql-gate".into()).stack_size(BIG_STACK_BYTES);
+        let thread = with_thread_mask(|| thread.spawn_scoped(scope, work)).map_err(|error| {
+            Error::new(ErrorCode::EnvironmentResources, "can't start a thread for a large statement").with_source(error)
+        })?;
         thread.join().unwrap_or_else(|_| Err(not_understood("the parser failed on this statement")))
     })
 }
