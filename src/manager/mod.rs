@@ -74,6 +74,7 @@ impl Manager {
         let hub = EventHub::new();
         let translations = Arc::new(config.translations());
         let mut providers = config.database_providers()?;
+        providers.extend(config.outbound_providers()?);
         providers.insert(
             Service::Cache,
             Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))),
