@@ -215,7 +215,9 @@ impl<'a> Request<'a> {
                 "args": statement.values.iter().map(SqlValue::to_json).collect::<Vec<_>>(),
             }),
             Self::CacheGet { key } | Self::CacheDelete { key } | Self::ConfigGet { key } => json!({ "key": key }),
-            Self::CacheSet { key, value, ttl_s, .. } => json!({ "key": key, "value": base64_text(value), "ttl": ttl_s }),
+            Self::CacheSet { key, value, ttl_s, .. } => {
+                json!({ "key": key, "value": base64_text(value), "ttl": ttl_s })
+            }
             Self::Http(request) => request.to_json(),
             Self::Email(mail) => mail.to_json(),
             Self::Translate { key, args } => json!({ "key": key, "args": args }),

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::Policy;
 use super::scope::email::check_subject;
-use super::scope::{address, headers};
 use super::scope::http::{StrictHost, StrictUrl, canonical_method};
+use super::scope::{address, headers};
 use super::wording::{Denial, quoted};
 use crate::error::{Error, ErrorCode, Result};
 

@@ -69,7 +69,9 @@ fn take(
 fn used_up(function: Function, what: &str, limit: u32, retry: RetryAfterNs) -> Error {
     let name = function.name();
     if retry == RetryAfterNs::NEVER {
-        let context = format!("{name}: more is asked for at once than the limit `{what}` of {limit} ever gives (ask for less, or raise it in the plugin's policy)");
+        let context = format!(
+            "{name}: more is asked for at once than the limit `{what}` of {limit} ever gives (ask for less, or raise it in the plugin's policy)"
+        );
         return Error::new(ErrorCode::PolicyRateLimited, context).with_detail("limit", what);
     }
     let context = format!("{name}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)");

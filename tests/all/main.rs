@@ -5,6 +5,7 @@ mod calls;
 mod contract;
 mod hostile;
 mod layering;
+mod outbound_http;
 mod policy_swap;
 mod sandbox;
 mod support;

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Providers;
 pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
+use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
 use crate::json::{self, unique_map, unique_maps};
@@ -410,7 +410,8 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/http", "/mail", "/config", "/limits", "/limits/module"] {
+    for section in ["/database", "/database/sqlite", "/cache", "/http", "/mail", "/config", "/limits", "/limits/module"]
+    {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }

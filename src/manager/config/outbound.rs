@@ -148,9 +148,7 @@ impl MailConfig {
         }
         let passwords = usize::from(self.password.is_some()) + usize::from(self.password_file.is_some());
         if passwords != usize::from(self.username.is_some()) {
-            return Err(refused(
-                "`mail.username` goes together with either `mail.password` or `mail.password_file`",
-            ));
+            return Err(refused("`mail.username` goes together with either `mail.password` or `mail.password_file`"));
         }
         Ok(())
     }

@@ -129,7 +129,8 @@ fn config() -> Config {
 /// them, as it reads them.
 fn uri(target: &dyn HttpTarget) -> Result<Uri> {
     let url = target.url();
-    let (authority, path) = (&url[Position::BeforeHost..Position::AfterPort], &url[Position::BeforePath..Position::AfterQuery]);
+    let (authority, path) =
+        (&url[Position::BeforeHost..Position::AfterPort], &url[Position::BeforePath..Position::AfterQuery]);
     let built = Uri::builder().scheme(url.scheme()).authority(authority).path_and_query(path).build();
     let uri = built.map_err(|error| not_sendable().with_source(error))?;
     let is_same = uri.host() == url.host_str()
@@ -140,16 +141,20 @@ fn uri(target: &dyn HttpTarget) -> Result<Uri> {
 }
 
 fn not_sendable() -> Error {
-    Error::new(ErrorCode::PolicyHttpInvalid, "the URL or a header can't be sent as it is (percent-encode what is unusual)")
+    Error::new(
+        ErrorCode::PolicyHttpInvalid,
+        "the URL or a header can't be sent as it is (percent-encode what is unusual)",
+    )
 }
 
 /// What the HTTP implementation stumbled over, without its words where they could quote a request.
 fn failed(error: &ureq::Error) -> Error {
     match error {
         ureq::Error::Io(error) => broken(error),
-        ureq::Error::LargeResponseHeader(..) => {
-            Error::new(ErrorCode::HostAnswerTooLarge, format!("the headers of the server's answer have more than {MAX_HEADER_BYTES} bytes"))
-        }
+        ureq::Error::LargeResponseHeader(..) => Error::new(
+            ErrorCode::HostAnswerTooLarge,
+            format!("the headers of the server's answer have more than {MAX_HEADER_BYTES} bytes"),
+        ),
         ureq::Error::Protocol(problem) => protocol(&problem.to_string()),
         ureq::Error::Decompress(..) => protocol("the body can't be decompressed"),
         ureq::Error::Http(_) | ureq::Error::BadUri(_) => not_sendable(),

@@ -44,7 +44,8 @@ impl Letterhead {
 
     fn headers(&self, mail: &Mail) -> Result<MessageBuilder> {
         let recipients: Vec<Address> = mail.to.iter().map(|to| recipient(to)).collect::<Result<_>>()?;
-        let envelope = Envelope::new(Some(self.from.email.clone()), recipients.clone()).map_err(|error| bug!("{error}"))?;
+        let envelope =
+            Envelope::new(Some(self.from.email.clone()), recipients.clone()).map_err(|error| bug!("{error}"))?;
         let mut builder = Message::builder().from(self.from.clone()).envelope(envelope);
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.clone());
@@ -118,7 +119,9 @@ mod tests {
 
     #[test]
     fn nothing_in_subject_and_body_makes_a_line_of_its_own() {
-        for body in ["\r.\r", "\n.\n", "\r\n.\r\n", "\n.\r", "x\r\n.\nMAIL FROM:<a@b>", "\u{85}.\u{2028}", &"x".repeat(100_000)] {
+        for body in
+            ["\r.\r", "\n.\n", "\r\n.\r\n", "\n.\r", "x\r\n.\nMAIL FROM:<a@b>", "\u{85}.\u{2028}", &"x".repeat(100_000)]
+        {
             for subject in ["", "Grüße", &"long ".repeat(300), &"x".repeat(1_500), "=?utf-8?q?=0d=0a?="] {
                 let text = written(subject, body, false);
                 assert!(is_well_formed(text.as_bytes()), "{subject} {body} {text}");

@@ -57,7 +57,8 @@ impl Stream {
         };
         let watch = plain.watch.clone();
         let server = ServerName::try_from(name.to_owned()).map_err(|error| untrusted().with_source(error))?;
-        let mut tls = ClientConnection::new(Arc::clone(config), server).map_err(|error| untrusted().with_source(error))?;
+        let mut tls =
+            ClientConnection::new(Arc::clone(config), server).map_err(|error| untrusted().with_source(error))?;
         while tls.is_handshaking() {
             if let Err(error) = tls.complete_io(&mut plain) {
                 return Err(watch.reason(|| handshake_failed(error)));
@@ -86,7 +87,11 @@ fn untrusted() -> Error {
 /// What rustls says about certificates comes as an error of the connection.
 fn handshake_failed(error: io::Error) -> Error {
     let is_of_tls = error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>());
-    if is_of_tls || error.kind() == io::ErrorKind::UnexpectedEof { untrusted().with_source(error) } else { broken(&error) }
+    if is_of_tls || error.kind() == io::ErrorKind::UnexpectedEof {
+        untrusted().with_source(error)
+    } else {
+        broken(&error)
+    }
 }
 
 impl Watched {
