@@ -6,6 +6,7 @@ mod contract;
 mod hostile;
 mod layering;
 mod outbound_http;
+mod outbound_mail;
 mod policy_swap;
 mod sandbox;
 mod support;

@@ -31,7 +31,9 @@ impl Letterhead {
     /// The message as it is sent: lines that end in CR LF and nothing else, ASCII only.
     pub(super) fn write(&self, mail: &Mail, plugin: &str) -> Result<Vec<u8>> {
         let mut builder = self.headers(mail)?;
-        for (name, value) in [("X-GoatFlow-Plugin", plugin), ("Auto-Submitted", "auto-generated")] {
+        for (name, value) in
+            [("MIME-Version", "1.0"), ("X-GoatFlow-Plugin", plugin), ("Auto-Submitted", "auto-generated")]
+        {
             let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|error| bug!("{error}"))?;
             builder = builder.raw_header(HeaderValue::new(name, value.to_owned()));
         }
