@@ -4,6 +4,7 @@
 mod calls;
 mod contract;
 mod hostile;
+mod identity;
 mod layering;
 mod outbound_http;
 mod outbound_mail;
