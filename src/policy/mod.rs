@@ -29,7 +29,7 @@ pub use self::checks::table_suggestion;
 pub use self::defaults::DefaultRules;
 pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
 pub use self::limits::{BurstBudget, Limits};
-pub use self::outbound::{CheckedUrl, MAX_REDIRECTS};
+pub use self::outbound::{CheckedUrl, MAX_REDIRECTS, check_headers};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
 pub use self::store::{PolicyStore, StoredPolicy};

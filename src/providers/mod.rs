@@ -2,7 +2,13 @@
 
 pub mod cache;
 pub mod config;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod memory_store;
+#[cfg(any(feature = "http", feature = "mail"))]
+pub mod net;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod translations;

@@ -10,6 +10,7 @@ pub mod usage;
 
 mod gates;
 mod limits;
+mod outbound;
 
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ pub use usage::Usage;
 pub struct Sandbox {
     plugin: Arc<str>,
     services: Arc<Services>,
-    /// Rules in force.
-    pub policy: LivePolicy,
+    /// Rules in force; shared with requests that take time.
+    pub policy: Arc<LivePolicy>,
     /// What the plugin did.
     pub usage: Usage,
     /// What it was refused.
@@ -48,7 +49,7 @@ impl Sandbox {
         Self {
             plugin,
             services,
-            policy,
+            policy: Arc::new(policy),
             usage: Usage::default(),
             denials: Denials::default(),
             rates: RateLimits::default(),
@@ -76,8 +77,8 @@ impl Sandbox {
         if let Some((permission, access)) = gates::requirement(function) {
             policy.check_permission(&permission, access)?;
         }
-        let request = gates::admit(policy, &self.services, Request::parse(function, arguments)?)?;
-        self.rates.take(policy.limits(), function, self.services.clock.monotonic())?;
+        let request = gates::admit(policy, &self.policy, &self.services, Request::parse(function, arguments)?)?;
+        self.rates.take(policy.limits(), function, request.weight(), self.services.clock.monotonic())?;
         self.usage.count(Some(function), self.now_ms());
         self.serve(context, function, &request)
     }
