@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod archive_build;
+mod archive_differential;
 mod archive_hostile;
+mod archive_tools;
 mod calls;
 mod contract;
 mod hostile;

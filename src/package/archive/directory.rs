@@ -2,7 +2,7 @@
 
 use super::end::End;
 use super::extra::{self, Bearer, Sizes};
-use super::limits::{Limits, RATIO_FREE_BYTES};
+use super::limits::{Limits, RATIO_FREE_BYTES, TOTAL_RATIO_FREE_BYTES};
 use super::names::{self, Name};
 use super::record::Record;
 use super::refusal::{archive as refuse_archive, entry as refuse};
@@ -227,7 +227,7 @@ fn check_total(total: u64, packed: u64, limits: &Limits) -> Result<()> {
             format!("holds {total} bytes, the limit is {} (the host may raise `total_bytes`)", limits.total_bytes),
         ));
     }
-    if total > RATIO_FREE_BYTES && total > packed.saturating_mul(limits.ratio) {
+    if total > TOTAL_RATIO_FREE_BYTES && total > packed.saturating_mul(limits.ratio) {
         return Err(refuse_archive(
             ErrorCode::PackageArchiveRatio,
             format!("makes {total} bytes out of {packed}, the limit is {} times", limits.ratio),

@@ -4,8 +4,11 @@ use crate::error::{Error, ErrorCode, Result};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Bytes that may come out of an entry, or of a whole archive, before its ratio is looked at.
+/// Bytes that may come out of an entry before its ratio is looked at.
 pub(super) const RATIO_FREE_BYTES: u64 = MIB;
+
+/// Bytes that may come out of all entries together before the ratio of the whole is looked at: many small bombs are one.
+pub(super) const TOTAL_RATIO_FREE_BYTES: u64 = 16 * MIB;
 
 /// Longest comment of an archive, in bytes.
 pub(super) const MAX_COMMENT_BYTES: usize = 1024;
@@ -25,7 +28,7 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bytes of all extracted files together.
     pub total_bytes: u64,
-    /// How many times its compressed size an entry, or the whole, may have, once it is larger than a mebibyte.
+    /// How many times its compressed size an entry larger than a mebibyte, or a whole larger than 16 MiB, may have.
     pub ratio: u64,
 }
 

@@ -15,6 +15,7 @@ mod tree;
 mod write;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -86,7 +87,6 @@ impl Entry {
 }
 
 /// Where a content is.
-#[derive(Debug)]
 enum Place {
     /// In the archive, as it is.
     Stored(Range<usize>),
@@ -101,6 +101,12 @@ pub struct Archive {
     bytes: Arc<[u8]>,
     entries: Vec<Entry>,
     places: Vec<Place>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("entries", &self.entries).finish_non_exhaustive()
+    }
 }
 
 impl Archive {
