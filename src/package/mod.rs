@@ -1,5 +1,7 @@
 //! Finds a plugin's code and manifest on disk and reads them, once: what was read is what is checked and runs.
 
+pub mod archive;
+
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
