@@ -8,6 +8,7 @@ need clang clang
 need wasm-ld lld
 need valgrind valgrind
 need make make
+need unzip unzip
 if [ "${1:-}" = databases ]; then
   [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
   need mariadbd mariadb-server
