@@ -3,7 +3,7 @@
 usage: read_archives.py LIST    LIST holds one path per line
 
 Each object: {"python": …, "unzip": …}, each of them {"error": text} or {"names": [in order], "files": {name: sha256}}.
-Directories are in "names" with their slash.
+Directories are in "names" with their slash. "dos_names" of "python" tells that Info-ZIP can't be asked.
 """
 
 import hashlib
@@ -25,7 +25,9 @@ def by_python(path):
             if bad is not None:
                 return {"error": "bad content of " + bad}
             files = {name: digest(archive.read(name)) for name in names if not name.endswith("/")}
-            return {"names": names, "files": files}
+            # Info-ZIP takes such names for those of a DOS code page, although the flag says UTF-8; Go and Java write them.
+            dos = any(entry.create_system == 0 and not entry.filename.isascii() for entry in archive.infolist())
+            return {"names": names, "files": files, "dos_names": dos}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
@@ -43,7 +45,8 @@ def by_unzip(path):
             for name in names:
                 full = os.path.join(root, name)
                 with open(full, "rb") as file:
-                    files[os.path.relpath(full, directory)] = digest(file.read())
+                    inside = os.fsencode(os.path.relpath(full, directory)).decode(errors="replace")
+                    files[inside] = digest(file.read())
     return {"names": listing.stdout.decode(errors="replace").split("\n")[:-1], "files": files}
 
 
