@@ -1,6 +1,11 @@
 //! Tests of the library as a Rust host sees it, with real plugins; one module per behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod attack_cache;
+mod attack_config;
+mod attack_log_translate_events;
+mod attack_plugin_calls;
+mod attack_sql;
 mod calls;
 mod contract;
 mod hostile;

@@ -14,7 +14,6 @@ use super::facts::Dialect;
 use super::parse_tokens::index_of;
 use crate::error::Result;
 
-pub(super) use mysql::INTERVAL_FUNCTION;
 pub(super) use postgres_from::ROWS_FROM_FUNCTION;
 
 /// Words that introduce tables and queries.
