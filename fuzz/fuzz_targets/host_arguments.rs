@@ -1,7 +1,7 @@
 //! The arguments of every host function are read or refused, and what was read is JSON again.
 #![no_main]
 
-use goatflow_plugin::host::{Function, Request};
+use goatflow_plugin_fuzz::host::{Function, Request};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

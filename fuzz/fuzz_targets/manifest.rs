@@ -1,8 +1,8 @@
 //! Manifests and registrations are read or refused.
 #![no_main]
 
-use goatflow_plugin::plugin::{Manifest, Registration};
-use goatflow_plugin::policy::request;
+use goatflow_plugin_fuzz::plugin::{Manifest, Registration};
+use goatflow_plugin_fuzz::policy::request;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

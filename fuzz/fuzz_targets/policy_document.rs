@@ -1,7 +1,7 @@
 //! Every policy document is read or refused, and what was read is read the same again.
 #![no_main]
 
-use goatflow_plugin::policy::document;
+use goatflow_plugin_fuzz::policy::document;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

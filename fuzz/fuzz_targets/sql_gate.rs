@@ -1,7 +1,7 @@
 //! No statement crashes or hangs the SQL gate, and what it makes of one passes again unchanged.
 #![no_main]
 
-use goatflow_plugin::sandbox::sql::{Dialect, SqlProfile, analyse};
+use goatflow_plugin_fuzz::sandbox::sql::{Dialect, SqlProfile, analyse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &str)| {

@@ -69,7 +69,7 @@ def demote(name):
 class Postgres(Server):
     dialect = "postgres"
 
-    def __init__(self):
+    def __init__(self, populate=True):
         super().__init__()
         binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
         self.library = ctypes.CDLL(ctypes.util.find_library("pq"))
@@ -86,9 +86,10 @@ class Postgres(Server):
                     "-c", "max_connections=10"], cwd="/", **identity)
         self.connection = self.connect()
         self.execute("CREATE ROLE plug")
-        for statement in schema.statements("postgres"):
-            self.execute(statement)
-        self.execute("GRANT USAGE ON SCHEMA other TO plug")
+        if populate:
+            for statement in schema.statements("postgres"):
+                self.execute(statement)
+            self.execute("GRANT USAGE ON SCHEMA other TO plug")
 
     def prepare_library(self):
         pointer, text = ctypes.c_void_p, ctypes.c_char_p
@@ -162,7 +163,7 @@ class MariaDb(Server):
     #: Table, column, database, routine and other rights are missing; file and system variable rights too.
     DENIED = {1044, 1045, 1142, 1143, 1227, 1290, 1370, 1449, 1698}
 
-    def __init__(self):
+    def __init__(self, populate=True, options=()):
         super().__init__()
         self.library = ctypes.CDLL(ctypes.util.find_library("mariadb") or "libmariadb.so.3")
         self.prepare_library()
@@ -175,12 +176,12 @@ class MariaDb(Server):
                         "--skip-test-db"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **identity)
         self.socket = os.path.join(self.directory, "socket")
         self.spawn(["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
-                    "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--pid-file=pid"], **identity)
+                    "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--pid-file=pid", *options], **identity)
         self.admin = self.connect(b"root", None)
         self.query(self.admin, "CREATE DATABASE app CHARACTER SET utf8mb4")
         self.query(self.admin, "USE app")
         self.query(self.admin, "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'")
-        for statement in schema.statements("mysql"):
+        for statement in schema.statements("mysql") if populate else ():
             self.query(self.admin, statement)
         self.query(self.admin, "CREATE USER plug@localhost")
         # A right on one column of nothing interesting lets the user open the database.
@@ -271,9 +272,9 @@ class Sqlite:
     WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
     QUIET = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_TRANSACTION}
 
-    def __init__(self):
+    def __init__(self, populate=True):
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        for statement in schema.statements("sqlite"):
+        for statement in schema.statements("sqlite") if populate else ():
             self.connection.execute(statement)
         #: Pseudo tables that the engine reports for table functions.
         self.functions = {"json_each", "json_tree", "generate_series"}
@@ -285,6 +286,9 @@ class Sqlite:
 
         def judge(action, first, second, _database, _trigger):
             table = (first or "").lower()
+            if re.fullmatch(r"\(join-\d+\)|\(subquery-\d+\)", table):
+                # What the engine calls a join in parentheses; the tables in it come by their own names.
+                return sqlite3.SQLITE_OK
             if action == sqlite3.SQLITE_READ and not second:
                 # A source of which no column is used: a table, or a WITH item of that name.
                 unused.add(table)

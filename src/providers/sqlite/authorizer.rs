@@ -12,6 +12,24 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::host::request::TableFacts;
 
+/// Table functions of SQLite that read nothing but their arguments; it asks about their columns like about a table's.
+const TABLE_FUNCTIONS: &[&str] = &["json_each", "json_tree", "jsonb_each", "jsonb_tree"];
+
+/// Ends of the names of the tables in which virtual tables keep what they hold (full text search and R-trees).
+const SHADOWS: &[&str] = &[
+    "_config",
+    "_content",
+    "_data",
+    "_docsize",
+    "_idx",
+    "_node",
+    "_parent",
+    "_rowid",
+    "_segdir",
+    "_segments",
+    "_stat",
+];
+
 /// What the authorizer goes by.
 #[derive(Clone, Default)]
 pub(super) struct Wall(Arc<Mutex<Rules>>);
@@ -41,6 +59,7 @@ struct Schema {
     version: i64,
     tables: HashSet<String>,
     views: HashSet<String>,
+    virtual_tables: HashSet<String>,
     /// Trigger → its table.
     triggers: HashMap<String, String>,
     /// Table → tables that foreign keys tie to it, in either direction, over any number of steps.
@@ -53,6 +72,12 @@ impl Wall {
         let wall = Self::default();
         let rules = wall.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| rules.lock().decide(&context)))?;
+        wall.open(|| {
+            // A table function is declared when it is first used, which a plugin's statement may not do.
+            for function in TABLE_FUNCTIONS {
+                let _absent_in_older_versions = connection.prepare(&format!("SELECT 1 FROM {function}('[]')"));
+            }
+        });
         wall.refresh(connection)?;
         Ok(wall)
     }
@@ -108,12 +133,19 @@ impl Rules {
                 facts.reads(table_name)
                     || facts.writes(table_name)
                     || self.is_tied(&*facts, table_name, context.accessor)
-                    || (column_name.is_empty() && self.schema.is_no_table(table_name))
+                    || self.schema.owner_of_shadow(table_name).is_some_and(|t| facts.reads(t) || facts.writes(t))
+                    || self.schema.is_no_table(table_name) && (column_name.is_empty() || is_pseudo_table(table_name))
             }
             AuthAction::Insert { table_name }
             | AuthAction::Update { table_name, .. }
             | AuthAction::Delete { table_name } => {
-                facts.writes(table_name) || self.is_tied(&*facts, table_name, context.accessor)
+                facts.writes(table_name)
+                    || self.is_tied(&*facts, table_name, context.accessor)
+                    || self.schema.owner_of_shadow(table_name).is_some_and(|table| facts.writes(table))
+            }
+            // Full text search asks whether somebody else has written.
+            AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => {
+                self.schema.virtual_tables.iter().any(|table| facts.reads(table) || facts.writes(table))
             }
             _ => false,
         };
@@ -140,7 +172,19 @@ impl Rules {
     }
 }
 
+/// True for names that SQLite itself gives to what is no table: table functions and joins in parentheses.
+fn is_pseudo_table(name: &str) -> bool {
+    TABLE_FUNCTIONS.iter().any(|function| name.eq_ignore_ascii_case(function)) || name.starts_with("(join-")
+}
+
 impl Schema {
+    /// The virtual table that keeps what it holds in `table`.
+    fn owner_of_shadow(&self, table: &str) -> Option<&str> {
+        let table = table.to_ascii_lowercase();
+        let owners = SHADOWS.iter().filter_map(|end| table.strip_suffix(end));
+        owners.into_iter().find_map(|owner| self.virtual_tables.get(owner)).map(String::as_str)
+    }
+
     /// True for names that stand for nothing in the database: SQLite asks about the alias of a subquery, or the name of a
     /// CTE, with an empty column when none of its columns is used. What lies below is asked about by itself.
     fn is_no_table(&self, name: &str) -> bool {
@@ -150,11 +194,17 @@ impl Schema {
 
     fn read(connection: &Connection, version: i64) -> rusqlite::Result<Self> {
         let mut schema = Self { version, ..Self::default() };
-        let mut objects = connection.prepare("SELECT type, lower(name), lower(tbl_name) FROM sqlite_master")?;
+        let mut objects = connection.prepare(
+            "SELECT iif(sql LIKE 'create virtual %', 'virtual', type), lower(name), lower(tbl_name) FROM sqlite_master",
+        )?;
         let objects = objects.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         for object in objects {
             let (kind, name, table): (String, String, String) = object?;
             match kind.as_str() {
+                "virtual" => {
+                    schema.tables.insert(name.clone());
+                    schema.virtual_tables.insert(name);
+                }
                 "table" => drop(schema.tables.insert(name)),
                 "view" => drop(schema.views.insert(name)),
                 "trigger" => drop(schema.triggers.insert(name, table)),

@@ -5,7 +5,7 @@ use std::any::TypeId;
 use std::cell::Cell;
 
 use sqlparser::ast::{Expr, Statement};
-use sqlparser::dialect::{Dialect, Precedence};
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 
@@ -65,6 +65,11 @@ impl<D: Dialect> Dialect for Bounded<D> {
         self.inner.parse_statement(parser)
     }
 
+    /// `CROSS JOIN t ON …` and `USING (…)` exist in MySQL and SQLite.
+    fn supports_cross_join_constraint(&self) -> bool {
+        self.inner.dialect() != TypeId::of::<PostgreSqlDialect>()
+    }
+
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         self.inner.get_next_precedence(parser)
     }
@@ -113,7 +118,7 @@ impl<D: Dialect> Dialect for Bounded<D> {
         supports_asc_desc_in_column_definition, supports_binary_kw_as_cast, supports_bitwise_shift_operators,
         supports_comma_separated_set_assignments, supports_comma_separated_trim, supports_comment_on,
         supports_comment_optimizer_hint, supports_constraint_keyword_without_name, supports_create_index_with_clause,
-        supports_create_table_like_parenthesized, supports_create_table_select, supports_cross_join_constraint,
+        supports_create_table_like_parenthesized, supports_create_table_select,
         supports_data_type_signed_suffix, supports_dollar_placeholder, supports_double_ampersand_operator,
         supports_empty_projections, supports_exclude_constraint, supports_explain_with_utility_options,
         supports_factorial_operator, supports_filter_during_aggregation, supports_geometric_types,

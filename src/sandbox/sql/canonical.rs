@@ -1,12 +1,24 @@
 //! Writes the tokens as the text that runs: fixed spacing, no comments, literals byte for byte.
 
+use std::ops::Range;
+
 use super::arguments::{ArgumentMap, MAX_ARGUMENTS};
 use super::facts::Dialect;
 use super::lexer::{Kind, Token};
+use super::{functions, keywords};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Canonical text of `tokens`, with its placeholders in the style of the dialect.
 pub(super) fn write(dialect: Dialect, tokens: &[Token<'_>]) -> Result<(String, ArgumentMap)> {
+    write_placed(dialect, tokens, |_| ())
+}
+
+/// As [`write`]; tells `placed` where each token lies in the text.
+pub(super) fn write_placed(
+    dialect: Dialect,
+    tokens: &[Token<'_>],
+    mut placed: impl FnMut(Range<usize>),
+) -> Result<(String, ArgumentMap)> {
     let mut numbering = Numbering::default();
     let mut text = String::with_capacity(tokens.iter().map(|token| token.text.len() + 1).sum());
     let mut previous: Option<&Token<'_>> = None;
@@ -14,26 +26,49 @@ pub(super) fn write(dialect: Dialect, tokens: &[Token<'_>]) -> Result<(String, A
         if previous.is_some_and(|previous| needs_space(dialect, previous, token)) {
             text.push(' ');
         }
+        let start = text.len();
         if token.kind == Kind::Placeholder {
             text.push_str(&numbering.place(dialect, token.text)?);
         } else {
             text.push_str(token.text);
         }
+        placed(start..text.len());
         previous = Some(token);
     }
     Ok((text, numbering.finish(dialect)?))
 }
 
-/// One space everywhere, except around the dot of a qualified name, where every database reads a keyword as a name,
-/// in MySQL between a word and its parenthesis (`COUNT (` would be a stored function there), and where the author wrote
-/// none beside a parenthesis or comma: these never join with a neighbour, and SQLite and MySQL name the columns of a result
-/// after the text, so that `COUNT(*)` must stay `COUNT(*)`.
+/// One space everywhere, except
+/// - around the dot of a qualified name, where every database reads a keyword as a name;
+/// - in MySQL between a word that is not reserved and its parenthesis: `COUNT (` would be a stored function there;
+/// - where the author wrote none and nothing can join with its neighbour ([`stay_apart`]): SQLite and MySQL name the columns of
+///   a result after the text, so that `SUM(a+b)` must stay `SUM(a+b)`.
 fn needs_space(dialect: Dialect, left: &Token<'_>, right: &Token<'_>) -> bool {
     match (left.kind, right.kind) {
         (Kind::Dot, _) | (_, Kind::Dot) => false,
-        (Kind::Word, Kind::LParen) => dialect != Dialect::MySql && !are_adjacent(left, right),
-        (Kind::LParen | Kind::Comma, _) | (_, Kind::RParen | Kind::Comma) => !are_adjacent(left, right),
-        _ => true,
+        (Kind::Word, Kind::LParen) if dialect == Dialect::MySql => {
+            keywords::is_reserved(dialect, left.text)
+                && !functions::is_allowed(dialect, left.text)
+                && !are_adjacent(left, right)
+        }
+        _ => !(stay_apart(dialect, left, right) && are_adjacent(left, right)),
+    }
+}
+
+/// True for two tokens that no database reads otherwise when nothing stands between them: parentheses and commas join with
+/// nothing; in MySQL and SQLite, an operator joins with other operators only, never with an operand. (In PostgreSQL operators
+/// end where they end by rules of their own, and the text names no columns.)
+fn stay_apart(dialect: Dialect, left: &Token<'_>, right: &Token<'_>) -> bool {
+    match (left.kind, right.kind) {
+        (Kind::LParen | Kind::Comma, _) | (_, Kind::RParen | Kind::Comma) | (Kind::Word, Kind::LParen) => true,
+        (Kind::Operator, operand) | (operand, Kind::Operator) => {
+            dialect != Dialect::Postgres
+                && matches!(
+                    operand,
+                    Kind::Word | Kind::QuotedName | Kind::String | Kind::Number | Kind::LParen | Kind::RParen
+                )
+        }
+        _ => false,
     }
 }
 

@@ -28,6 +28,7 @@ mod rewrite;
 mod types;
 mod walk;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast::Statement;
@@ -68,6 +69,18 @@ pub fn analyse(profile: &SqlProfile, sql: &str) -> Result<Facts> {
         return analyse_tokens(profile, &lexed.tokens);
     }
     on_big_stack(|| analyse_tokens(profile, &lexed.tokens))
+}
+
+/// The canonical text of `sql` and where each of its tokens lies in it, whether or not the rest of the gate understands
+/// them: for holding the lexer against those of the databases.
+///
+/// # Errors
+/// As [`analyse`] for what the lexer and the placeholders refuse.
+pub fn canonical_tokens(dialect: Dialect, sql: &str) -> Result<(String, Vec<Range<usize>>)> {
+    let lexed = lexer::lex(dialect, sql)?;
+    let mut places = Vec::with_capacity(lexed.tokens.len());
+    let (text, _) = canonical::write_placed(dialect, &lexed.tokens, |place| places.push(place))?;
+    Ok((text, places))
 }
 
 /// Runs `work` on a thread whose stack fits the largest statement that the limits let through.

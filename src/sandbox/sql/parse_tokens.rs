@@ -116,7 +116,7 @@ fn operator(dialect: Dialect, text: &str) -> Result<ParserToken> {
 
 fn postgres_operator(text: &str) -> Result<ParserToken> {
     Ok(match text {
-        "=>" => ParserToken::RArrow,
+        "=>" | ":=" => ParserToken::RArrow,
         "~*" => ParserToken::TildeAsterisk,
         "!~" => ParserToken::ExclamationMarkTilde,
         "!~*" => ParserToken::ExclamationMarkTildeAsterisk,

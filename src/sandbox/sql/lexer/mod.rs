@@ -241,16 +241,15 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// `::` is the cast operator, a lone `:` separates the bounds of a slice; `:=` is no part of SQL statements.
+    /// `::` is the cast operator, `:=` the older spelling of `=>`, a lone `:` separates the bounds of a slice.
     fn colon(&mut self) -> Result<()> {
         let start = self.cursor.position();
         match self.cursor.peek_at(1) {
-            Some(b':') => {
+            Some(b':' | b'=') => {
                 self.cursor.advance(2);
                 self.push(Kind::Operator, start);
                 Ok(())
             }
-            Some(b'=') => Err(not_understood("`:=` is not allowed (write `=>` for named arguments)")),
             _ => {
                 self.cursor.advance(1);
                 self.push(Kind::Colon, start);

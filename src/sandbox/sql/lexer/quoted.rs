@@ -25,7 +25,9 @@ impl Lexer<'_> {
         };
         self.skip_quoted(backslash)?;
         if matches!(kind, Kind::HexString | Kind::BitString) {
-            let body = self.cursor.slice_from(start + 2).trim_end_matches('\'');
+            // A doubled quote ends the string for the databases, and starts another one.
+            let text = self.cursor.slice_from(start + 2);
+            let body = text.get(..text.len().saturating_sub(1)).unwrap_or(text);
             if !body.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(not_understood("a hexadecimal or bit string has other characters than digits"));
             }

@@ -3,14 +3,18 @@
 
 mod mysql;
 mod postgres;
+mod postgres_from;
 mod rules;
 mod sqlite;
+mod xml;
 
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use super::facts::Dialect;
 use super::parse_tokens::index_of;
 use crate::error::Result;
+
+pub(super) use postgres_from::ROWS_FROM_FUNCTION;
 
 /// Words that introduce tables and queries.
 const INTRODUCERS: &[&str] = &[
@@ -39,15 +43,22 @@ pub(super) struct Rewritten {
 struct Change {
     consume: usize,
     put: Vec<Token>,
+    /// How many of the taken words could introduce a table elsewhere, but not where this rule applies.
+    judged: usize,
 }
 
 impl Change {
     fn drop(consume: usize) -> Option<Self> {
-        Some(Self { consume, put: vec![] })
+        Self::replace(consume, vec![])
     }
 
     fn replace(consume: usize, put: Vec<Token>) -> Option<Self> {
-        Some(Self { consume, put })
+        Some(Self { consume, put, judged: 0 })
+    }
+
+    /// As [`Self::replace`], for a rule that has judged one introducing word itself.
+    fn replace_judged(consume: usize, put: Vec<Token>) -> Option<Self> {
+        Some(Self { consume, put, judged: 1 })
     }
 }
 
@@ -109,13 +120,15 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// A rule never takes away a word that could introduce a table or a query, however it came to match.
+    /// A rule never takes away a word that could introduce a table or a query, however it came to match, unless it says that
+    /// it has judged that word.
     fn keeps_introducers(&self, at: usize, change: &Change) -> bool {
-        INTRODUCERS.iter().all(|introducer| {
+        let lost = |introducer: &&str| {
             let is_it = |word: &str| word.eq_ignore_ascii_case(introducer);
             let taken = (at..at + change.consume).filter(|at| self.word(*at).is_some_and(is_it)).count();
-            taken <= change.put.iter().filter(|token| unquoted(token).is_some_and(is_it)).count()
-        })
+            taken.saturating_sub(change.put.iter().filter(|token| unquoted(token).is_some_and(is_it)).count())
+        };
+        INTRODUCERS.iter().map(lost).sum::<usize>() <= change.judged
     }
 
     fn get(&self, at: usize) -> Option<&Token> {
@@ -177,6 +190,24 @@ impl View<'_> {
             ) => true,
             _ => false,
         }
+    }
+
+    /// Position of the parenthesis that the one at `at` closes.
+    fn opening(&self, at: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for position in (0..=at).rev() {
+            match self.get(position) {
+                Some(Token::RParen) => depth += 1,
+                Some(Token::LParen) => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(position);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Position of the parenthesis that closes the one at `at`.

@@ -9,6 +9,7 @@ use super::{Change, Rule, View, added_span, keyword, rules, unquoted};
 pub(super) const RULES: &[Rule] = &[
     rules::trim_side,
     rules::frame_exclusion,
+    rules::subquery_in_list,
     share_lock,
     lock_wait,
     modulo,
@@ -19,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     distinct_row,
     character_set,
     single_parenthesised,
+    bare_match,
 ];
 
 /// Units of two parts, all of them reserved words.
@@ -111,8 +113,8 @@ fn distinct_row(view: &View<'_>, at: usize) -> Option<Change> {
         .then(|| Change::replace(1, vec![keyword("DISTINCT")]))?
 }
 
-/// `FROM (t)`: parentheses around one table; the parser wants a join in them. Handled token by token: the opening one
-/// goes here, the closing one when it is reached.
+/// `FROM (t)`: parentheses around one table, any number of them; the parser wants a join in them. Handled token by token: the
+/// opening one goes here, the closing one when it is reached.
 fn single_parenthesised(view: &View<'_>, at: usize) -> Option<Change> {
     let opening = match view.get(at)? {
         Token::LParen => at,
@@ -120,17 +122,46 @@ fn single_parenthesised(view: &View<'_>, at: usize) -> Option<Change> {
         _ => return None,
     };
     let closing = view.closing(opening)?;
-    let in_place = view.one_of_before(opening, &["from", "join"]);
-    let names = (opening + 1..closing).all(|position| {
-        view.get(position) == Some(&Token::Period)
-            || (view.is_any_word(position) && !view.one_of(position, &["select", "values", "join", "with", "table"]))
+    let names = (opening + 1..closing).all(|position| match view.get(position) {
+        Some(Token::Period | Token::LParen | Token::RParen) => true,
+        _ => {
+            view.is_any_word(position)
+                && !view.one_of(position, &["select", "values", "join", "with", "table"])
+                && view.get(position + 1) != Some(&Token::LParen)
+        }
     });
-    (in_place && names && closing - opening < 7).then(|| Change::drop(1))?
+    (names && closing - opening < MAX_PARENTHESISED && follows_from(view, opening)).then(|| Change::drop(1))?
 }
 
-/// Position of the parenthesis that the one at `at` closes, if only words stand between them.
+/// Tokens of a table in parentheses, with its alias.
+const MAX_PARENTHESISED: usize = 12;
+
+/// Position of the parenthesis that the one at `at` closes, if it is near.
 fn opening_of(view: &View<'_>, at: usize) -> Option<usize> {
-    (1..7).filter_map(|back| at.checked_sub(back)).find(|position| view.get(*position) == Some(&Token::LParen))
+    (1..MAX_PARENTHESISED)
+        .filter_map(|back| at.checked_sub(back))
+        .find(|position| view.get(*position) == Some(&Token::LParen) && view.closing(*position) == Some(at))
+}
+
+/// True if the parenthesis at `at` stands behind FROM or JOIN, with nothing but more of its kind between.
+fn follows_from(view: &View<'_>, at: usize) -> bool {
+    let mut first = at;
+    while view.before(first) == Some(&Token::LParen) {
+        first -= 1;
+    }
+    view.one_of_before(first, &["from", "join"])
+}
+
+/// `MATCH t.a AGAINST (…)`: the parser wants the columns in parentheses.
+fn bare_match(view: &View<'_>, at: usize) -> Option<Change> {
+    if !view.words(at, &["match"]) || !view.is_name(Dialect::MySql, at + 1) {
+        return None;
+    }
+    let length = if view.get(at + 2) == Some(&Token::Period) { 3 } else { 1 };
+    let mut put = vec![keyword("MATCH"), Token::LParen];
+    put.extend((1..=length).filter_map(|offset| view.get(at + offset).cloned()));
+    put.push(Token::RParen);
+    view.words(at + 1 + length, &["against"]).then(|| Change::replace(1 + length, put))?
 }
 
 /// Most commas that become joins: these joins come after the limit on joins was checked.
@@ -184,7 +215,7 @@ fn update_commas(view: &View<'_>) -> Vec<usize> {
 fn parenthesised_commas(view: &View<'_>) -> Vec<usize> {
     let mut commas = vec![];
     for at in 1..view.tokens.len() {
-        let opens = view.get(at) == Some(&Token::LParen) && view.one_of_before(at, &["from", "join"]);
+        let opens = view.get(at) == Some(&Token::LParen) && follows_from(view, at);
         if !opens || view.one_of(at + 1, &["select", "with", "values", "table"]) {
             continue;
         }

@@ -2,13 +2,14 @@
 
 use sqlparser::tokenizer::Token;
 
-use super::{Change, Rule, View, keyword, rules};
+use super::{Change, Rule, View, keyword, postgres_from, rules, xml};
 use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::types;
 
 pub(super) const RULES: &[Rule] = &[
     rules::isnull,
     rules::frame_exclusion,
+    rules::subquery_in_list,
     rules::trim_side,
     conflict_target,
     between_symmetric,
@@ -22,6 +23,14 @@ pub(super) const RULES: &[Rule] = &[
     column_definitions,
     composite_star,
     frame_literal,
+    search_clause,
+    cycle_clause,
+    postgres_from::rows_from,
+    postgres_from::descendants,
+    postgres_from::merge_source,
+    xml::element_name,
+    xml::passing,
+    xml::document_kind,
 ];
 
 fn conflict_target(view: &View<'_>, at: usize) -> Option<Change> {
@@ -63,7 +72,7 @@ fn table_statement(view: &View<'_>, at: usize) -> Option<Change> {
     applies.then(|| Change::replace(1, vec![keyword("SELECT"), Token::Mul, keyword("FROM")]))?
 }
 
-/// A subscript of numbers and placeholders holds no tables; targets of UPDATE and INSERT can't have one in sqlparser.
+/// A subscript of numbers and strings holds no tables; targets of UPDATE and INSERT can't have one in sqlparser.
 fn constant_subscript(view: &View<'_>, at: usize) -> Option<Change> {
     let after_value = match view.before(at)? {
         Token::Word(word) => word.quote_style.is_some() || !word.value.eq_ignore_ascii_case("array"),
@@ -74,8 +83,12 @@ fn constant_subscript(view: &View<'_>, at: usize) -> Option<Change> {
         return None;
     }
     let length = (1..8).find(|offset| view.get(at + offset) == Some(&Token::RBracket))?;
-    let constant = (1..length)
-        .all(|offset| matches!(view.get(at + offset), Some(Token::Number(..) | Token::Colon | Token::Minus)));
+    let constant = (1..length).all(|offset| {
+        matches!(
+            view.get(at + offset),
+            Some(Token::Number(..) | Token::Colon | Token::Minus | Token::SingleQuotedString(_))
+        )
+    });
     (constant && length > 1).then(|| Change::drop(length + 1))?
 }
 
@@ -117,4 +130,62 @@ fn frame_literal(view: &View<'_>, at: usize) -> Option<Change> {
         && matches!(view.before(at), Some(Token::SingleQuotedString(_)))
         && view.word(at + 1).is_some_and(|word| types::is_postgres_literal_type(word) || word == "interval");
     (cast && view.one_of(at + 2, &["preceding", "following"])).then(|| Change::drop(2))?
+}
+
+/// `SEARCH DEPTH FIRST BY a, b SET c` behind a WITH item names columns of it.
+fn search_clause(view: &View<'_>, at: usize) -> Option<Change> {
+    let starts = view.words(at, &["search"])
+        && follows_with_item(view, at)
+        && view.one_of(at + 1, &["depth", "breadth"])
+        && view.words(at + 2, &["first", "by"]);
+    let end = if starts { columns_end(view, at + 4)? } else { return None };
+    (view.words(end, &["set"]) && is_column(view, end + 1)).then(|| Change::drop(end + 2 - at))?
+}
+
+/// `CYCLE a, b SET c [TO x DEFAULT y] USING d` behind a WITH item names columns of it and two constants; the word behind USING
+/// is the name of a column, and no table can follow there.
+fn cycle_clause(view: &View<'_>, at: usize) -> Option<Change> {
+    if !view.words(at, &["cycle"]) || !follows_with_item(view, at) {
+        return None;
+    }
+    let set = columns_end(view, at + 1)?;
+    let mut end = set + 2;
+    if view.words(end, &["to"]) {
+        let constants = is_constant(view, end + 1) && view.words(end + 2, &["default"]) && is_constant(view, end + 3);
+        end = if constants { end + 4 } else { return None };
+    }
+    let complete = view.words(set, &["set"])
+        && is_column(view, set + 1)
+        && view.words(end, &["using"])
+        && is_column(view, end + 1);
+    complete.then(|| Change::replace_judged(end + 2 - at, vec![]))?
+}
+
+/// True if the query of a WITH item ends before `at`, or its SEARCH clause.
+fn follows_with_item(view: &View<'_>, at: usize) -> bool {
+    let end = (0..at).rev().find(|before| view.get(*before) == Some(&Token::RParen));
+    let Some(end) = end else { return false };
+    let direct = end + 1 == at || view.words(end + 1, &["search"]);
+    direct && view.opening(end).is_some_and(|opening| view.one_of_before(opening, &["as", "materialized"]))
+}
+
+/// Position behind a list of columns.
+fn columns_end(view: &View<'_>, from: usize) -> Option<usize> {
+    let mut at = from;
+    while is_column(view, at) {
+        match view.get(at + 1)? {
+            Token::Comma => at += 2,
+            _ => return Some(at + 1),
+        }
+    }
+    None
+}
+
+fn is_column(view: &View<'_>, at: usize) -> bool {
+    view.is_name(Dialect::Postgres, at)
+}
+
+fn is_constant(view: &View<'_>, at: usize) -> bool {
+    matches!(view.get(at), Some(Token::SingleQuotedString(_) | Token::Number(..)))
+        || view.one_of(at, &["true", "false"])
 }

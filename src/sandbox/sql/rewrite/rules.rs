@@ -36,6 +36,17 @@ pub(super) fn trim_side(view: &View<'_>, at: usize) -> Option<Change> {
     applies.then(|| Change::replace(1, vec![Token::SingleQuotedString(" ".into()), keyword("FROM")]))?
 }
 
+/// `x IN ((SELECT …), y)`: a list whose first element is a subquery, which the parser takes for a query in parentheses. With a
+/// sign before it, it is an expression for the parser too.
+pub(super) fn subquery_in_list(view: &View<'_>, at: usize) -> Option<Change> {
+    let opens_list = view.before(at) == Some(&Token::LParen)
+        && at.checked_sub(2).is_some_and(|word| view.one_of(word, &["in"]))
+        && view.get(at) == Some(&Token::LParen)
+        && view.one_of(at + 1, &["select", "with", "values"]);
+    let more_follows = opens_list && view.get(view.closing(at)? + 1) == Some(&Token::Comma);
+    more_follows.then(|| Change::replace(0, vec![Token::Plus]))?
+}
+
 /// `ON CONFLICT (…) [WHERE …] DO` names an index. Its expressions can't hold subqueries; what could be one, or calls a
 /// function that is not allowed, is left to the parser, which refuses it.
 pub(super) fn conflict_target(dialect: Dialect, view: &View<'_>, at: usize) -> Option<Change> {

@@ -8,6 +8,7 @@ use crate::sandbox::sql::facts::Dialect;
 pub(super) const RULES: &[Rule] = &[
     rules::isnull,
     rules::frame_exclusion,
+    rules::subquery_in_list,
     conflict_target,
     indexed_by,
     general_is,
@@ -15,6 +16,7 @@ pub(super) const RULES: &[Rule] = &[
     negated_match,
     insert_alias,
     materialized,
+    comma_join,
 ];
 
 fn conflict_target(view: &View<'_>, at: usize) -> Option<Change> {
@@ -88,4 +90,24 @@ fn materialized(view: &View<'_>, at: usize) -> Option<Change> {
         return None;
     };
     (view.one_of_before(at, &["as"]) && view.get(at + length) == Some(&Token::LParen)).then(|| Change::drop(length))?
+}
+
+/// `FROM a, b ON …` joins like `FROM a JOIN b ON …`. A table that the parser meets behind `JOIN` is one for the walk too.
+fn comma_join(view: &View<'_>, at: usize) -> Option<Change> {
+    if view.get(at) != Some(&Token::Comma) || !view.is_name(Dialect::Sqlite, at + 1) {
+        return None;
+    }
+    let mut end = at + 2;
+    if view.get(end) == Some(&Token::Period) {
+        end += 2;
+    }
+    if view.words(end, &["as"]) {
+        end += 1;
+    }
+    if view.is_name(Dialect::Sqlite, end) {
+        end += 1;
+    }
+    let constrained = view.words(end, &["on"]) && !view.words(end + 1, &["conflict"]);
+    let using = view.words(end, &["using"]) && view.get(end + 1) == Some(&Token::LParen);
+    (constrained || using).then(|| Change::replace(1, vec![keyword("JOIN")]))?
 }

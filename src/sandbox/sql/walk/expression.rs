@@ -20,6 +20,14 @@ const COMPOSITE_FIELDS: &[&str] = &[
 /// Words that sqlparser takes for columns but that give the time in MySQL.
 const MYSQL_TIME_WORDS: &[&str] = &["utc_date", "utc_time", "utc_timestamp"];
 
+/// Character sets that may stand before a string: those in which a byte of a character can't be taken for a backslash or quote.
+#[rustfmt::skip]
+const MYSQL_CHARACTER_SETS: &[&str] = &[
+    "armscii8", "ascii", "binary", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "dec8", "geostd8",
+    "greek", "hebrew", "hp8", "keybcs2", "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman",
+    "swe7", "tis620", "utf8", "utf8mb3", "utf8mb4",
+];
+
 impl Walker<'_> {
     pub(super) fn expressions(&mut self, expressions: &[Expr]) -> Result<()> {
         expressions.iter().try_for_each(|expression| self.expression(expression))
@@ -197,6 +205,11 @@ impl Walker<'_> {
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter().try_for_each(|set| self.expressions(set))
             }
+            // `XMLFOREST(a AS b)`: a name of the document.
+            Expr::Named { expr, name } if self.dialect() == Dialect::Postgres => {
+                self.label(name)?;
+                self.expression(expr)
+            }
             Expr::QualifiedWildcard(name, _token) => self.object_name(name),
             Expr::IsJson { expr, kind: _, unique_keys: _, negated: _ } => self.expression(expr),
             Expr::IsNormalized { expr, form: _, negated: _ } => self.expression(expr),
@@ -220,9 +233,8 @@ impl Walker<'_> {
 
     /// `_utf8mb4'…'`: a literal in a character set.
     fn introduced(&mut self, prefix: &Ident, value: &Expr) -> Result<()> {
-        let known = ["_ascii", "_binary", "_latin1", "_utf8", "_utf8mb3", "_utf8mb4"];
-        let harmless = known.iter().any(|known| prefix.value.eq_ignore_ascii_case(known));
-        if self.dialect() != Dialect::MySql || !harmless {
+        let known = prefix.value.strip_prefix('_').is_some_and(|name| keywords::contains(MYSQL_CHARACTER_SETS, name));
+        if self.dialect() != Dialect::MySql || !known {
             return Err(not_understood("this character set before a string is not understood"));
         }
         self.name(prefix)?;

@@ -9,12 +9,13 @@ use sqlparser::ast::{
 use super::Walker;
 use crate::error::Result;
 use crate::sandbox::sql::facts::Dialect;
+use crate::sandbox::sql::rewrite::ROWS_FROM_FUNCTION;
 use crate::sandbox::sql::{function_denied, functions, names, not_understood};
 
 /// What sqlparser reads like a call but is none.
 fn is_constructor(dialect: Dialect, name: &str) -> bool {
     match dialect {
-        Dialect::Postgres => matches!(name, "array" | "row"),
+        Dialect::Postgres => matches!(name, "array" | "row") || name == ROWS_FROM_FUNCTION,
         Dialect::MySql => name == "row",
         Dialect::Sqlite => false,
     }

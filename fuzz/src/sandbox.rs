@@ -1,0 +1,4 @@
+//! The sandbox without what needs providers.
+
+#[path = "../../src/sandbox/sql/mod.rs"]
+pub mod sql;
