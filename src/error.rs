@@ -219,6 +219,10 @@ error_codes! {
     EnvironmentUnsupported = 802, "environment.unsupported";
     /// The machine is out of threads, memory or descriptors.
     EnvironmentResources = 803, "environment.resources";
+    /// The policy store can't be read or written.
+    EnvironmentStore = 810, "environment.store";
+    /// The policy store may be read, but not written.
+    EnvironmentStoreReadOnly = 811, "environment.store_read_only";
 
     /// A fault of this library.
     InternalBug = 900, "internal.bug";

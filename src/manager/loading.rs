@@ -91,7 +91,8 @@ impl Manager {
         let (revision, policy) = self.policy_for(&name, request);
         let live = LivePolicy::new(revision, policy);
         let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
-        let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
+        // Where the store can't be read, the policy blocks the plugin and says so.
+        let enabled = self.policies.store.load_enabled(&name).unwrap_or(None).unwrap_or(true);
         Ok(Arc::new(Slot::new(name, Arc::new(sandbox), enabled)))
     }
 

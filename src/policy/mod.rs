@@ -4,6 +4,7 @@
 //! A [`Policy`] is built once per change and then only read. Its checks neither parse nor compile; those for SQL tables,
 //! plugins, configuration keys and host-registered functions do not allocate unless they refuse.
 
+pub mod audit;
 mod checks;
 pub mod defaults;
 pub mod document;
@@ -32,7 +33,7 @@ pub use self::limits::{BurstBudget, Limits};
 pub use self::outbound::{CheckedUrl, MAX_REDIRECTS};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
-pub use self::store::{PolicyStore, StoredPolicy};
+pub use self::store::{Change, PolicyStore, StoredPolicy};
 
 use self::effective::{callers, default_permissions, document_limits, granted_instances};
 use self::grants::Grants;

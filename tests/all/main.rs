@@ -5,6 +5,8 @@ mod calls;
 mod contract;
 mod hostile;
 mod layering;
+mod policy_restart;
+mod policy_store;
 mod policy_swap;
 mod sandbox;
 mod support;
