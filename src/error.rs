@@ -322,6 +322,13 @@ impl Error {
         self
     }
 
+    /// Adds a machine-readable fact in place of one of that name.
+    #[must_use]
+    pub fn with_better_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.inner.detail.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// Stable code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

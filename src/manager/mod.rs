@@ -1,6 +1,7 @@
 //! What a host embeds: loads plugins, calls them, and changes what they may do.
 
 pub mod config;
+pub mod learning;
 mod loading;
 mod policies;
 mod policy_watch;
@@ -129,6 +130,7 @@ impl Manager {
             return self.registry.loaded(plugin).map(drop);
         };
         self.translations.register(&slot.name, None);
+        self.keep_evidence(&slot, &generation);
         self.emit(Event::new("plugin.unloaded", &slot.name));
         drop(turn);
         let drained = generation.drain(patience);
@@ -260,6 +262,7 @@ impl Manager {
                 let left = Duration::from_nanos(until.saturating_sub(clock::now()));
                 let drained = generation.drain(left);
                 let stopped = generation.plugin.stop(left);
+                self.keep_evidence(slot, generation);
                 json!({
                     "plugin": &*slot.name,
                     "drained": drained,

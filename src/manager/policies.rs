@@ -114,6 +114,7 @@ impl Manager {
         let (revision, policy) = compile(&slot.name, Ok(known.flatten()), &generation.request, &self.rules);
         generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
         slot.sandbox.policy.replace(revision, policy);
+        self.tell_observation(slot);
     }
 
     /// The policy of a plugin: what is stored, what is in force, and where it comes from.

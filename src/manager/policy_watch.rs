@@ -13,6 +13,9 @@ use crate::lifecycle::Slot;
 /// How often the store is asked whether somebody changed it.
 const POLL: Duration = Duration::from_millis(250);
 
+/// What was learned is kept every so many turns: a plugin that is refused all the time must not cause a write each time.
+const POLLS_BETWEEN_EVIDENCE: u32 = 20;
+
 /// The thread that asks. It ends soon after this is dropped, or the manager is.
 pub(super) struct PolicyWatch(Thread);
 
@@ -40,11 +43,15 @@ impl PolicyWatch {
 }
 
 fn watch(manager: &Weak<Manager>) {
-    let mut seen = None;
+    let (mut seen, mut turn) = (None, 0_u32);
     loop {
         std::thread::park_timeout(POLL);
         let Some(manager) = manager.upgrade().filter(|manager| !manager.is_shut_down()) else { return };
         seen = manager.look_at_store(seen);
+        turn = turn.wrapping_add(1);
+        if turn.is_multiple_of(POLLS_BETWEEN_EVIDENCE) {
+            manager.keep_all_evidence();
+        }
     }
 }
 
@@ -60,9 +67,17 @@ impl Manager {
             }
             Err(error) => {
                 if !matches!(seen, Some(Err(()))) {
-                    self.tell_store(Some(&error));
+                    self.tell_store(&error);
                 }
                 Some(Err(()))
+            }
+        }
+    }
+
+    fn keep_all_evidence(&self) {
+        for slot in self.registry.all_loaded() {
+            if let Some(generation) = slot.serving() {
+                self.keep_evidence(&slot, &generation);
             }
         }
     }
@@ -91,8 +106,7 @@ impl Manager {
     }
 
     /// Tells every plugin's log that changes of its policy can't be seen for now.
-    fn tell_store(&self, problem: Option<&Error>) {
-        let Some(problem) = problem else { return };
+    fn tell_store(&self, problem: &Error) {
         for slot in self.registry.all_loaded() {
             let text = format!("the policy store can't be read, the policy in force stays: {problem}");
             self.note(&slot.name, LogLevel::Error, &text);

@@ -71,5 +71,6 @@ fn used_up(function: Function, what: &str, limit: u32, retry: RetryAfterNs) -> E
         format!("{}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)", function.name()),
     )
     .with_detail("limit", what)
+    .with_detail("value", limit)
     .with_detail("retry_after_ms", retry.0.div_ceil(1_000_000))
 }

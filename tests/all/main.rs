@@ -5,6 +5,7 @@ mod calls;
 mod contract;
 mod hostile;
 mod layering;
+mod policy_loop;
 mod policy_restart;
 mod policy_store;
 mod policy_swap;
