@@ -22,7 +22,7 @@ func TestWhatAPluginWasRefusedIsSuggestedAcceptedAndWorks(t *testing.T) {
 	manager := newManager(t, config)
 	_, err := manager.Load(probeFile(t, "probe"), nil)
 	must(t, err)
-	ask := func(key string) string { return call(t, manager, "probe", "config_get", `{"key":"`+key+`"}`) }
+	ask := func(key string) string { return call(t, manager, "probe", "host:config_get", `{"key":"`+key+`"}`) }
 	equal(t, errorCode(t, ask("app.name")), "policy.permission_missing")
 	equal(t, errorCode(t, ask("smtp.password")), "policy.permission_missing")
 

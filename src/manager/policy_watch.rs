@@ -84,8 +84,9 @@ impl Manager {
 
     /// Puts in force what others stored; false when something could not be read. What is in force stays then.
     fn refresh(&self) -> bool {
-        let slots = self.registry.all_loaded();
-        slots.iter().fold(true, |all, slot| self.refresh_one(slot).is_ok() && all)
+        // Every plugin is looked at, whatever happens to the one before it.
+        let failures = self.registry.all_loaded().iter().filter(|slot| self.refresh_one(slot).is_err()).count();
+        failures == 0
     }
 
     fn refresh_one(&self, slot: &Slot) -> Result<()> {
