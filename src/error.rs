@@ -133,12 +133,18 @@ error_codes! {
     PolicyEmailRecipientDenied = 420, "policy.email.recipient_denied";
     /// An e-mail is malformed.
     PolicyEmailInvalid = 421, "policy.email.invalid";
+    /// An e-mail has too many recipients, or is too long.
+    PolicyEmailTooLarge = 424, "policy.email.too_large";
     /// A URL is outside the granted scope.
     PolicyHttpUrlDenied = 430, "policy.http.url_denied";
     /// A host name resolves to an address that plugins may not reach.
     PolicyHttpAddressDenied = 431, "policy.http.address_denied";
     /// An HTTP request is malformed or uses a refused feature.
     PolicyHttpInvalid = 432, "policy.http.invalid";
+    /// An HTTP request is larger than the host allows.
+    PolicyHttpTooLarge = 434, "policy.http.too_large";
+    /// The plugin has as many requests or e-mails under way as the host allows at a time.
+    PolicyOutboundBusy = 435, "policy.outbound.busy";
     /// A configuration key is on the deny-list or outside the granted scope.
     PolicyConfigKeyDenied = 440, "policy.config.key_denied";
     /// A called plugin is outside the granted scope.
@@ -210,6 +216,24 @@ error_codes! {
     HostDatabase = 703, "host.database";
     /// The requested thing does not exist at the provider.
     HostNotFound = 704, "host.not_found";
+    /// A host's name has no address, or could not be looked up.
+    HostNameUnresolved = 705, "host.name_unresolved";
+    /// A server did not take the connection, or the connection broke.
+    HostConnection = 706, "host.connection";
+    /// A server's certificate is not trusted, or encryption could not be agreed on.
+    HostTls = 707, "host.tls";
+    /// A server did not answer in the time that the host's configuration gives it.
+    HostTimeout = 708, "host.timeout";
+    /// A server's answer breaks the protocol.
+    HostProtocol = 709, "host.protocol";
+    /// A server's answer is larger than the host allows.
+    HostAnswerTooLarge = 710, "host.answer_too_large";
+    /// The mail server refused an e-mail for good.
+    HostMailRejected = 711, "host.mail.rejected";
+    /// The mail server can't take an e-mail now.
+    HostMailDeferred = 712, "host.mail.deferred";
+    /// The mail server refused the host's credentials, or offers no way to give them.
+    HostMailAuth = 713, "host.mail.auth";
 
     /// A file or the operating system failed.
     EnvironmentIo = 800, "environment.io";
@@ -255,11 +279,16 @@ impl ErrorCode {
         matches!(
             self,
             Self::PolicyRateLimited
+                | Self::PolicyOutboundBusy
                 | Self::PluginDeadline
                 | Self::LifecycleBusy
                 | Self::LifecycleDeadlock
                 | Self::LifecycleOverloaded
                 | Self::LifecyclePending
+                | Self::HostNameUnresolved
+                | Self::HostConnection
+                | Self::HostTimeout
+                | Self::HostMailDeferred
                 | Self::EnvironmentResources
         )
     }

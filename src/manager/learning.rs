@@ -57,8 +57,7 @@ impl Manager {
     /// Would the policy in force of a plugin allow this host call? See [`dry_run::check`].
     pub fn policy_check(&self, plugin: &str, request: &[u8]) -> Result<Value> {
         let slot = self.registry.loaded(plugin)?;
-        let in_force = slot.sandbox.policy.snapshot();
-        dry_run::check(&in_force.policy, &self.services, request)
+        dry_run::check(&slot.sandbox.policy, &self.services, request)
     }
 
     /// Tells that a plugin is observed, when a policy that says so comes into force.

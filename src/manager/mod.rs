@@ -81,18 +81,20 @@ impl Manager {
         let hub = EventHub::new();
         let translations = Arc::new(config.translations());
         let mut providers = config.database_providers()?;
+        providers.extend(config.outbound_providers()?);
         providers.insert(
             Service::Cache,
             Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))),
         );
         providers.insert(Service::Translate, Box::new(Arc::clone(&translations)));
-        let services = Services::new(
+        let mut services = Services::new(
             providers,
             config.sql_profile(),
             LogRing::new(config.limits.log_lines),
             Arc::new(HubSink(Arc::clone(&hub))),
             clock,
         );
+        services.stamp_caller = config.database.stamp_caller;
         let manager = Arc::new(Self {
             registry: Arc::default(),
             services: Arc::new(services),

@@ -35,7 +35,7 @@ pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
 pub use self::evidence::Evidence;
 pub use self::limits::{BurstBudget, Limits};
 pub use self::observation::{Observe, lacks_grant};
-pub use self::outbound::{CheckedUrl, MAX_REDIRECTS};
+pub use self::outbound::{CheckedUrl, MAX_REDIRECTS, check_headers};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
 pub use self::store::{Change, PolicyStore, StoredPolicy};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::services::Services;
 use super::sql::SqlProfile;
-use super::{explain, gates, observe};
+use super::{LivePolicy, explain, gates, observe};
 use crate::clock::{Nanos, SystemClock};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::LogRing;
@@ -48,15 +48,15 @@ impl<'q> Question<'q> {
     }
 }
 
-/// Judges a call under `policy`: `{"allow", "code", "reason", "rule", "target", "suggestion"}`. A call that is refused is
+/// Judges a call under the policy in force: `{"allow", "code", "reason", "rule", "target", "suggestion"}`. A call that is refused is
 /// an answer; a request that is none is an error.
-pub fn check(policy: &Policy, services: &Services, request: &[u8]) -> Result<Value> {
+pub fn check(live: &Arc<LivePolicy>, services: &Services, request: &[u8]) -> Result<Value> {
     let question = Question::parse(request)?;
     if question.dialect.is_some() || question.default_schema.is_some() || !question.resources.is_null() {
         let what = "`dialect`, `default_schema` and `resources` are those of the manager (leave them out)";
         return Err(Error::new(ErrorCode::ArgumentInvalid, what));
     }
-    Ok(verdict(&judge(policy, services, &question)))
+    Ok(verdict(&judge(&live.snapshot().policy, live, services, &question)))
 }
 
 /// Judges a call under a policy document; an empty one is the default grant. Without `dialect` it is SQLite's.
@@ -69,7 +69,9 @@ pub fn check_document(text: &[u8], request: &[u8]) -> Result<Value> {
     let (asked, _) = request::parse(&question.resources);
     let policy = policy_of(text, &asked, &rules)?;
     let services = Services::new(HashMap::new(), profile, LogRing::new(1), Arc::new(Nobody), Arc::new(SystemClock));
-    Ok(verdict(&judge(&policy, &services, &question)))
+    // Nothing is sent, so no policy is asked about redirects.
+    let live = Arc::new(LivePolicy::new(0, Policy::blocked("nothing is called")));
+    Ok(verdict(&judge(&policy, &live, &services, &question)))
 }
 
 fn policy_of(text: &[u8], asked: &ResourceRequest, rules: &DefaultRules) -> Result<Policy> {
@@ -92,7 +94,7 @@ fn profile(question: &Question<'_>) -> Result<SqlProfile> {
     Ok(SqlProfile { dialect, default_schema, extra_functions: Vec::new() })
 }
 
-fn judge(policy: &Policy, services: &Services, question: &Question<'_>) -> Result<()> {
+fn judge(policy: &Policy, live: &Arc<LivePolicy>, services: &Services, question: &Question<'_>) -> Result<()> {
     let arguments = question.arguments.map_or(&b""[..], |arguments| arguments.get().as_bytes());
     let name = &question.function;
     policy.check_not_blocked().map_err(|error| explain::describe(error, name))?;
@@ -103,9 +105,9 @@ fn judge(policy: &Policy, services: &Services, question: &Question<'_>) -> Resul
             .map_err(|error| explain::describe(error, name));
     };
     let context = CallContext::from_host(Nanos::MAX, Cancellation::default(), Origin::default());
-    observe::judge(policy, services, &context, function, arguments)
+    observe::judge(policy, live, services, &context, function, arguments)
         .map(drop)
-        .map_err(|error| explain::complete(error, policy, services, function, arguments))
+        .map_err(|error| explain::complete(error, policy, live, services, function, arguments))
 }
 
 fn verdict(judged: &Result<()>) -> Value {

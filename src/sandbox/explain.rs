@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::gates;
+use std::sync::Arc;
+
 use super::services::Services;
 use super::sql::Table;
+use super::{LivePolicy, gates};
 use crate::error::{Error, ErrorCode};
 use crate::host::request::Statement;
 use crate::host::{Function, Request};
@@ -17,6 +19,7 @@ const MAX_TABLES: usize = 64;
 pub(super) fn complete(
     error: Error,
     policy: &Policy,
+    live: &Arc<LivePolicy>,
     services: &Services,
     function: Function,
     arguments: &[u8],
@@ -24,7 +27,7 @@ pub(super) fn complete(
     if !error.code().is_denial() {
         return error;
     }
-    let needs = needs(&error, policy, services, function, arguments);
+    let needs = needs(&error, policy, live, services, function, arguments);
     let error = match needs.as_slice() {
         [] => error,
         [one] => error.with_better_detail("suggestion", one.clone()),
@@ -52,7 +55,14 @@ pub(super) fn describe(error: Error, function: &str) -> Error {
 }
 
 /// The entries that the policy lacks for this request; none when that is not what is wrong.
-fn needs(error: &Error, policy: &Policy, services: &Services, function: Function, arguments: &[u8]) -> Vec<Value> {
+fn needs(
+    error: &Error,
+    policy: &Policy,
+    live: &Arc<LivePolicy>,
+    services: &Services,
+    function: Function,
+    arguments: &[u8],
+) -> Vec<Value> {
     let is_from_callee = error.detail().get("rule").is_some_and(|rule| rule == "callable_by");
     if !lacks_grant(error.code()) || is_from_callee {
         return Vec::new();
@@ -60,7 +70,7 @@ fn needs(error: &Error, policy: &Policy, services: &Services, function: Function
     match Request::parse(function, arguments) {
         Ok(Request::DbQuery(statement) | Request::DbExec(statement)) => missing_tables(policy, services, &statement),
         // The gate behind the permission names the target, which the missing permission does not.
-        Ok(request) => match gates::admit(policy, services, request) {
+        Ok(request) => match gates::admit(policy, live, services, request) {
             Err(inner) if lacks_grant(inner.code()) => inner.detail().get("suggestion").cloned().into_iter().collect(),
             _ => Vec::new(),
         },
@@ -106,6 +116,9 @@ fn rule(code: ErrorCode) -> &'static str {
         ErrorCode::PolicySqlArguments => "sql.arguments",
         ErrorCode::PolicyEmailInvalid => "email.grammar",
         ErrorCode::PolicyHttpInvalid => "http.grammar",
+        ErrorCode::PolicyEmailTooLarge => "email.size",
+        ErrorCode::PolicyHttpTooLarge => "http.size",
+        ErrorCode::PolicyOutboundBusy => "outbound.places",
         ErrorCode::PolicyCallDepth => "call_depth",
         ErrorCode::PolicyRateLimited => "rate",
         ErrorCode::PolicyQuotaExceeded => "quota",
@@ -138,6 +151,10 @@ fn change(error: &Error) -> Result<Value, &'static str> {
         },
         ErrorCode::PolicyBlocked => Err("an administrator decides whether the plugin may run"),
         ErrorCode::PolicyFunctionUnknown => Err("the host does not offer the function"),
+        ErrorCode::PolicyOutboundBusy => Err("the plugin has to wait: the places are the host's to give"),
+        ErrorCode::PolicyEmailTooLarge | ErrorCode::PolicyHttpTooLarge => {
+            Err("the size is bounded for every plugin: it must send or ask for less")
+        }
         ErrorCode::PolicyCallDepth => Err("the depth of plugin calls is fixed"),
         ErrorCode::PolicyArguments
         | ErrorCode::PolicySqlArguments

@@ -13,6 +13,7 @@ mod explain;
 mod gates;
 mod limits;
 mod observe;
+mod outbound;
 
 use std::sync::Arc;
 
@@ -37,8 +38,8 @@ pub use usage::Usage;
 pub struct Sandbox {
     plugin: Arc<str>,
     services: Arc<Services>,
-    /// Rules in force.
-    pub policy: LivePolicy,
+    /// Rules in force; shared with requests that take time.
+    pub policy: Arc<LivePolicy>,
     /// What the plugin did.
     pub usage: Usage,
     /// What it was refused.
@@ -55,7 +56,7 @@ impl Sandbox {
         Self {
             plugin,
             services,
-            policy,
+            policy: Arc::new(policy),
             usage: Usage::default(),
             denials: Denials::default(),
             observed: Denials::default(),
@@ -81,7 +82,7 @@ impl Sandbox {
         arguments: &[u8],
     ) -> Result<Reply> {
         let Judged { request, lacking } = self.judge(policy, context, function, arguments)?;
-        self.rates.take(policy.limits(), function, self.services.clock.monotonic())?;
+        self.rates.take(policy.limits(), function, request.weight(), self.services.clock.monotonic())?;
         if let Some(lacking) = lacking {
             self.observe(context, function.name(), &lacking);
         }

@@ -1,6 +1,8 @@
 //! How a call is judged: under the policy and, while the plugin is observed, under its wider rules.
 
-use super::{Sandbox, explain, gates};
+use std::sync::Arc;
+
+use super::{LivePolicy, Sandbox, explain, gates};
 use crate::error::{Error, Result};
 use crate::host::{Event, Function, LogLevel, Request};
 use crate::plugin::CallContext;
@@ -16,6 +18,7 @@ pub(super) struct Judged<'a> {
 /// All gates that need no counter, in their order.
 pub(super) fn judge<'a>(
     policy: &Policy,
+    live: &Arc<LivePolicy>,
     services: &Services,
     context: &CallContext,
     function: Function,
@@ -25,7 +28,7 @@ pub(super) fn judge<'a>(
     if let Some((permission, access)) = gates::requirement(function) {
         policy.check_permission(&permission, access)?;
     }
-    gates::admit(policy, services, Request::parse(function, arguments)?)
+    gates::admit(policy, live, services, Request::parse(function, arguments)?)
 }
 
 impl Sandbox {
@@ -37,13 +40,13 @@ impl Sandbox {
         function: Function,
         arguments: &'a [u8],
     ) -> Result<Judged<'a>> {
-        let refusal = match judge(policy, &self.services, context, function, arguments) {
+        let refusal = match judge(policy, &self.policy, &self.services, context, function, arguments) {
             Ok(request) => return Ok(Judged { request, lacking: None }),
-            Err(refusal) => explain::complete(refusal, policy, &self.services, function, arguments),
+            Err(refusal) => explain::complete(refusal, policy, &self.policy, &self.services, function, arguments),
         };
         if lacks_grant(refusal.code())
             && let Some(wider) = policy.observing(self.services.clock.wall())
-            && let Ok(request) = judge(wider, &self.services, context, function, arguments)
+            && let Ok(request) = judge(wider, &self.policy, &self.services, context, function, arguments)
         {
             return Ok(Judged { request, lacking: Some(refusal) });
         }

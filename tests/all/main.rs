@@ -4,7 +4,10 @@
 mod calls;
 mod contract;
 mod hostile;
+mod identity;
 mod layering;
+mod outbound_http;
+mod outbound_mail;
 mod policy_loop;
 mod policy_restart;
 mod policy_store;

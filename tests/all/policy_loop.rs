@@ -406,9 +406,16 @@ fn every_refusal_has_a_rule_a_target_and_a_way_out_or_a_reason_why_there_is_none
     let limited = (0..3).find_map(|_| host.ask_raw("a", "db_query", &query).err()).unwrap();
     explained("policy.rate_limited", &limited);
     assert_eq!(limited["detail"]["suggestion"], json!({"max_db_queries_per_min": 2}));
-    // Codes of a host call that need more than a call: a blocked plugin is not called, addresses show at the connection,
-    // a depth of ten needs ten plugins.
-    let elsewhere = ["policy.blocked", "policy.http.address_denied", "policy.call_depth"];
+    // Codes of a host call that need more than a call: a blocked plugin is not called, addresses, sizes and places show at the
+    // provider, a depth of ten needs ten plugins.
+    let elsewhere = [
+        "policy.blocked",
+        "policy.call_depth",
+        "policy.email.too_large",
+        "policy.http.address_denied",
+        "policy.http.too_large",
+        "policy.outbound.busy",
+    ];
     let all: Vec<&str> = ErrorCode::ALL
         .iter()
         .filter(|code| code.is_denial() && !code.slug().contains("document") && !code.slug().contains("revision"))

@@ -1,5 +1,6 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
+mod outbound;
 mod store;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
 use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
@@ -35,6 +37,10 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The built-in cache.
     pub cache: CacheConfig,
+    /// The built-in HTTP client; without it a host answers `http_request` itself, or nobody does.
+    pub http: Option<HttpConfig>,
+    /// The built-in mailer; without it a host answers `send_email` itself, or nobody does.
+    pub mail: Option<MailConfig>,
     /// What `config_get` answers.
     pub config: ConfigSection,
     /// Texts by language and key; they win over texts that plugins register.
@@ -57,7 +63,7 @@ pub struct Config {
 }
 
 /// Database that plugins query.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseConfig {
     /// Dialect of the statements that the database runs. Only needed for a database behind a host callback.
@@ -66,6 +72,9 @@ pub struct DatabaseConfig {
     pub default_schema: Option<String>,
     /// The embedded database.
     pub sqlite: Option<SqliteConfig>,
+    /// Ends statements for a PostgreSQL or MySQL database with a comment that names the plugin, so that the database's own
+    /// logs and views show who is asking.
+    pub stamp_caller: bool,
 }
 
 /// SQL dialect.
@@ -176,6 +185,8 @@ impl Default for Config {
             version: 1,
             database: DatabaseConfig::default(),
             cache: CacheConfig::default(),
+            http: None,
+            mail: None,
             config: ConfigSection::default(),
             translations: BTreeMap::new(),
             default_language: "en".into(),
@@ -185,6 +196,12 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             signals: SignalsConfig::default(),
         }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { dialect: None, default_schema: None, sqlite: None, stamp_caller: true }
     }
 }
 
@@ -251,6 +268,8 @@ impl Config {
         if self.config.database && self.database.sqlite.is_none() {
             return Err(refused("`config.database` needs `database.sqlite`"));
         }
+        self.http.as_ref().map_or(Ok(()), HttpConfig::check)?;
+        self.mail.as_ref().map_or(Ok(()), MailConfig::check)?;
         self.policy_texts()?;
         Ok(self)
     }
@@ -322,6 +341,18 @@ impl Config {
         }
     }
 
+    /// The built-in providers that have a section.
+    pub(super) fn outbound_providers(&self) -> Result<Providers> {
+        let mut providers = Providers::new();
+        if let Some(client) = self.http.as_ref().map_or(Ok(None), HttpConfig::provider)? {
+            providers.insert(Service::Http, client);
+        }
+        if let Some(mail) = &self.mail {
+            providers.insert(Service::Email, mail.provider()?);
+        }
+        Ok(providers)
+    }
+
     /// Database and configuration as providers.
     pub(super) fn database_providers(&self) -> Result<Providers> {
         let mut providers = Providers::new();
@@ -385,8 +416,17 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module", "/policy_store"]
-    {
+    for section in [
+        "/database",
+        "/database/sqlite",
+        "/cache",
+        "/http",
+        "/mail",
+        "/config",
+        "/limits",
+        "/limits/module",
+        "/policy_store",
+    ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }
