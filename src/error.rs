@@ -300,6 +300,10 @@ error_codes! {
     EnvironmentUnsupported = 802, "environment.unsupported";
     /// The machine is out of threads, memory or descriptors.
     EnvironmentResources = 803, "environment.resources";
+    /// The policy store can't be read or written.
+    EnvironmentStore = 810, "environment.store";
+    /// The policy store may be read, but not written.
+    EnvironmentStoreReadOnly = 811, "environment.store_read_only";
 
     /// A fault of this library.
     InternalBug = 900, "internal.bug";
@@ -401,6 +405,13 @@ impl Error {
     #[must_use]
     pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.inner.detail.entry(key).or_insert(value.into());
+        self
+    }
+
+    /// Adds a machine-readable fact in place of one of that name.
+    #[must_use]
+    pub fn with_better_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.inner.detail.insert(key.to_owned(), value.into());
         self
     }
 

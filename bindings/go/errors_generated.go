@@ -93,6 +93,8 @@ const (
 	ErrEnvironmentForked          Status = 801 // environment.forked
 	ErrEnvironmentUnsupported     Status = 802 // environment.unsupported
 	ErrEnvironmentResources       Status = 803 // environment.resources
+	ErrEnvironmentStore           Status = 810 // environment.store
+	ErrEnvironmentStoreReadOnly   Status = 811 // environment.store_read_only
 	ErrInternalBug                Status = 900 // internal.bug
 	ErrInternalPanic              Status = 999 // internal.panic
 )
@@ -188,6 +190,8 @@ var statusCodes = map[Status]string{
 	ErrEnvironmentForked:          "environment.forked",
 	ErrEnvironmentUnsupported:     "environment.unsupported",
 	ErrEnvironmentResources:       "environment.resources",
+	ErrEnvironmentStore:           "environment.store",
+	ErrEnvironmentStoreReadOnly:   "environment.store_read_only",
 	ErrInternalBug:                "internal.bug",
 	ErrInternalPanic:              "internal.panic",
 }

@@ -23,6 +23,7 @@ pub mod host;
 pub mod manager;
 pub mod operation;
 pub mod policy;
+mod policy_learning;
 pub mod queue;
 pub mod subscription;
 pub mod types;

@@ -4,6 +4,8 @@ mod check_policy;
 mod check_sql;
 mod inspect;
 mod new;
+mod policy;
+mod policy_words;
 mod run;
 
 use std::io::{self, IsTerminal, Write};
@@ -32,6 +34,8 @@ enum Command {
     Doctor,
     /// Make a new plugin that builds and runs.
     New(new::Arguments),
+    /// Show and change stored policies, suggest them, and look back.
+    Policy(policy::Arguments),
     /// Ask the gates without a plugin or a database: one JSON object per line in, one verdict per line out.
     Check {
         /// Gate to ask.
@@ -74,6 +78,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => print_line(&pretty(&doctor::report())),
         Command::New(arguments) => new::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Check { gate } => {
             let (input, output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
             let done = match gate {

@@ -17,13 +17,15 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 10] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
         "policy.changed",
+        "policy.observing",
         "call.denied",
+        "call.observed",
         "log",
         "published",
     ];

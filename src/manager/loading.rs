@@ -91,7 +91,9 @@ impl Manager {
         let (revision, policy) = self.policy_for(&name, request);
         let live = LivePolicy::new(revision, policy);
         let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
-        let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
+        // Where the store can't be read, the policy blocks the plugin and says so.
+        let enabled = self.policies.store.load_enabled(&name).unwrap_or(None).unwrap_or(true);
+        self.restore_evidence(&name, &sandbox);
         Ok(Arc::new(Slot::new(name, Arc::new(sandbox), enabled)))
     }
 
@@ -105,6 +107,7 @@ impl Manager {
         let (revision, policy) = self.policy_for(&slot.name, &request);
         plugin.set_limits(&self.runtime_limits(policy.limits()));
         slot.sandbox.policy.replace(revision, policy);
+        self.tell_observation(&slot);
         self.translations.register(&slot.name, Some(plugin.registration()));
         let loaded = Event::new("plugin.loaded", &slot.name)
             .with("version", plugin.registration().version())

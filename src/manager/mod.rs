@@ -1,13 +1,16 @@
 //! What a host embeds: loads plugins, calls them, and changes what they may do.
 
 pub mod config;
+pub mod learning;
 mod loading;
+mod policies;
+mod policy_watch;
 mod reports;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,19 +18,21 @@ use serde_json::{Value, json};
 use crate::clock::{self, SystemClock};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::{LogFilter, LogRing};
-use crate::host::{Event, Provider, Service};
+use crate::host::{Event, LogLevel, LogRecord, Provider, Service};
 use crate::lifecycle::events::{HubSink, Subscriber};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
 use crate::plugin::call::around;
-use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink, RuntimeLimits};
-use crate::policy::{DefaultRules, Limits, Policy, PolicyStore, ResourceRequest, document};
+use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink};
+use crate::policy::DefaultRules;
 use crate::providers::cache::MemoryCache;
-use crate::providers::memory_store::MemoryStore;
 use crate::providers::translations::Translations;
 use crate::runtime::wasm::WaitGraph;
 use crate::sandbox::{CustomFunction, Services};
+
+use self::policies::Policies;
+use self::policy_watch::PolicyWatch;
 
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
@@ -38,7 +43,9 @@ pub struct Manager {
     registry: Arc<Registry>,
     services: Arc<Services>,
     hub: Arc<EventHub>,
-    store: Arc<dyn PolicyStore>,
+    policies: Policies,
+    /// Looks for changes that others make in the policy store; only where others can.
+    watch: OnceLock<PolicyWatch>,
     translations: Arc<Translations>,
     rules: DefaultRules,
     settings: config::Settings,
@@ -88,15 +95,12 @@ impl Manager {
             clock,
         );
         services.stamp_caller = config.database.stamp_caller;
-        let store = MemoryStore::default();
-        for (plugin, text) in config.policy_texts()? {
-            store.save(&plugin, &text, None)?;
-        }
         let manager = Arc::new(Self {
             registry: Arc::default(),
             services: Arc::new(services),
             hub,
-            store: Arc::new(store),
+            policies: Policies::open(&config)?,
+            watch: OnceLock::new(),
             translations,
             rules: config.default_rules()?,
             settings: config.settings(),
@@ -106,6 +110,9 @@ impl Manager {
         });
         let registry: Arc<dyn crate::host::PluginCaller> = Arc::<Registry>::clone(&manager.registry);
         manager.services.connect_plugins(Arc::downgrade(&registry));
+        if let Some(watch) = PolicyWatch::start(&manager)? {
+            let _ = manager.watch.set(watch);
+        }
         Ok(manager)
     }
 
@@ -125,6 +132,7 @@ impl Manager {
             return self.registry.loaded(plugin).map(drop);
         };
         self.translations.register(&slot.name, None);
+        self.keep_evidence(&slot, &generation);
         self.emit(Event::new("plugin.unloaded", &slot.name));
         drop(turn);
         let drained = generation.drain(patience);
@@ -196,55 +204,10 @@ impl Manager {
         self.check_running()?;
         let slot = self.registry.loaded(plugin)?;
         let _turn = self.turn();
-        self.store.save_enabled(plugin, enabled)?;
+        self.policies.store.save_enabled(plugin, enabled, "host")?;
         slot.set_enabled(enabled);
         self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
         Ok(slot)
-    }
-
-    /// Puts an administrator's document in force, at once; an empty text removes the stored one. Refused documents change
-    /// nothing. Gives the new revision.
-    pub fn set_policy(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
-        self.check_running()?;
-        crate::plugin::name::check_name(plugin)?;
-        if !text.is_empty() {
-            let (document, _warnings) =
-                document::parse(text).map_err(|problems| document::problems_to_error(&problems))?;
-            document.check_plugin_name(plugin)?;
-        }
-        let _turn = self.turn();
-        let revision = self.store.save(plugin, text, expected_revision)?;
-        if let Some(slot) = self.registry.slot(plugin)
-            && let Some(generation) = slot.serving()
-        {
-            let (revision, policy) = self.policy_for(plugin, &generation.request);
-            generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
-            slot.sandbox.policy.replace(revision, policy);
-        }
-        self.emit(Event::new("policy.changed", &plugin.into()).with("revision", revision));
-        Ok(revision)
-    }
-
-    /// The policy of a plugin: what is stored, what is in force, and where it comes from.
-    pub fn policy(&self, plugin: &str) -> Result<Value> {
-        let stored = self.store.load(plugin)?;
-        let slot = self.registry.slot(plugin).filter(|slot| slot.serving().is_some());
-        if slot.is_none() && stored.is_none() {
-            self.registry.loaded(plugin)?;
-        }
-        let (revision, effective) = match &slot {
-            Some(slot) => {
-                let in_force = slot.sandbox.policy.snapshot();
-                (in_force.revision, in_force.policy.to_json())
-            }
-            None => {
-                let (revision, policy) = self.policy_for(plugin, &ResourceRequest::default());
-                (revision, policy.to_json())
-            }
-        };
-        let stored = stored.map(|stored| String::from_utf8_lossy(&stored.text).into_owned());
-        let document = stored.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
-        Ok(json!({ "plugin": plugin, "revision": revision, "stored": document, "effective": effective }))
     }
 
     /// Lets the host answer a service itself; `None` brings the built-in provider back.
@@ -301,6 +264,7 @@ impl Manager {
                 let left = Duration::from_nanos(until.saturating_sub(clock::now()));
                 let drained = generation.drain(left);
                 let stopped = generation.plugin.stop(left);
+                self.keep_evidence(slot, generation);
                 json!({
                     "plugin": &*slot.name,
                     "drained": drained,
@@ -333,6 +297,11 @@ impl Manager {
         }
     }
 
+    /// A line of the host itself in a plugin's log.
+    fn note(&self, plugin: &Arc<str>, level: LogLevel, message: &str) {
+        self.services.logs.push(Arc::new(LogRecord::new(plugin, level, message, serde_json::Map::new())));
+    }
+
     fn context(&self, slot: &Slot, options: &CallOptions) -> CallContext {
         let policy_timeout_ms = slot.sandbox.policy.snapshot().policy.limits().call_timeout_ms;
         let timeout_ms = match (policy_timeout_ms, options.timeout_ms) {
@@ -360,40 +329,6 @@ impl Manager {
             cancellation: Cancellation::either(context.cancellation, around.cancellation),
             origin: context.origin,
         })
-    }
-
-    /// The rules for a plugin that asks for `request`. What is stored but can't be read blocks the plugin; it never
-    /// falls back to something wider.
-    fn policy_for(&self, plugin: &str, request: &ResourceRequest) -> (u64, Policy) {
-        let blocked = |reason: String| Policy::blocked(reason);
-        match self.store.load(plugin) {
-            Err(error) => (0, blocked(format!("the stored policy can't be loaded: {error}"))),
-            Ok(None) => (0, Policy::default_grant(request, &self.rules)),
-            Ok(Some(stored)) => match document::parse(&stored.text) {
-                Ok((document, _)) => match document.check_plugin_name(plugin) {
-                    Ok(()) => (stored.revision, Policy::from_document(&document, request, &self.rules)),
-                    Err(error) => (stored.revision, blocked(error.to_string())),
-                },
-                Err(problems) => {
-                    let problem = document::problems_to_error(&problems);
-                    (stored.revision, blocked(format!("the stored policy can't be read: {problem}")))
-                }
-            },
-        }
-    }
-
-    fn runtime_limits(&self, limits: &Limits) -> RuntimeLimits {
-        let bytes = |limit: u64, ceiling: usize| match usize::try_from(limit) {
-            Ok(0) | Err(_) => ceiling,
-            Ok(limit) => limit.min(ceiling),
-        };
-        RuntimeLimits {
-            memory_bytes: bytes(limits.memory_bytes, self.settings.max_memory_bytes),
-            instances: limits.instances.clamp(1, self.settings.max_instances),
-            argument_bytes: bytes(limits.max_argument_bytes, self.settings.max_message_bytes),
-            result_bytes: bytes(limits.max_result_bytes, self.settings.max_message_bytes),
-            host_calls: limits.host_calls_per_call,
-        }
     }
 }
 

@@ -84,6 +84,7 @@ fn statistics(slot: &Arc<Slot>) -> Value {
         }
     }
     report.insert("denied".into(), slot.sandbox.denials.to_json());
+    report.insert("observed".into(), slot.sandbox.observed.to_json());
     if let Some(generation) = slot.serving() {
         report.insert("in_flight".into(), generation.in_flight().into());
         report.insert("runtime".into(), json!(generation.plugin.usage()));

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod config;
+pub mod file_store;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "mail")]
@@ -11,4 +12,6 @@ pub mod memory_store;
 pub mod net;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlite")]
+pub mod sysconfig_store;
 pub mod translations;

@@ -125,6 +125,16 @@ impl TableFacts for Facts {
     }
 }
 
+/// What a statement touches, read with the functions that the policy adds.
+pub(super) fn facts(policy: &Policy, services: &Services, sql: &str) -> Result<Arc<Facts>> {
+    if policy.extra_sql_functions().is_empty() {
+        return services.facts.get_or_analyse(&services.profile, sql);
+    }
+    let extra_functions = policy.extra_sql_functions().to_vec();
+    let profile = SqlProfile { extra_functions, ..services.profile.clone() };
+    services.facts.get_or_analyse(&profile, sql)
+}
+
 fn admit_statement(policy: &Policy, services: &Services, statement: &Statement, call: Call) -> Result<Statement> {
     if !statement.database.is_empty() {
         return Err(Error::new(
@@ -132,13 +142,7 @@ fn admit_statement(policy: &Policy, services: &Services, statement: &Statement, 
             format!("database \"{}\" not found", crate::plugin::name::shorten(&statement.database, 80)),
         ));
     }
-    let facts = if policy.extra_sql_functions().is_empty() {
-        services.facts.get_or_analyse(&services.profile, &statement.sql)?
-    } else {
-        let extra_functions = policy.extra_sql_functions().to_vec();
-        let profile = SqlProfile { extra_functions, ..services.profile.clone() };
-        services.facts.get_or_analyse(&profile, &statement.sql)?
-    };
+    let facts = facts(policy, services, &statement.sql)?;
     sql::check(&facts, &Grants(policy), call)?;
     Ok(Statement {
         database: String::new(),

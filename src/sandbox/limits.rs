@@ -72,10 +72,13 @@ fn used_up(function: Function, what: &str, limit: u32, retry: RetryAfterNs) -> E
         let context = format!(
             "{name}: more is asked for at once than the limit `{what}` of {limit} ever gives (ask for less, or raise it in the plugin's policy)"
         );
-        return Error::new(ErrorCode::PolicyRateLimited, context).with_detail("limit", what);
+        return Error::new(ErrorCode::PolicyRateLimited, context)
+            .with_detail("limit", what)
+            .with_detail("value", limit);
     }
     let context = format!("{name}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)");
     Error::new(ErrorCode::PolicyRateLimited, context)
         .with_detail("limit", what)
+        .with_detail("value", limit)
         .with_detail("retry_after_ms", retry.0.div_ceil(1_000_000))
 }

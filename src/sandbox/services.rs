@@ -13,6 +13,7 @@ use crate::host::log::LogRing;
 use crate::host::request::Statement;
 use crate::host::{EventSink, Function, HostCall, PluginCaller, Provider, Reply, Request, Service};
 use crate::plugin::call::in_callback;
+use crate::plugin::name::shorten;
 use crate::policy::{Access, PermissionType};
 
 /// Who answers a service: the host's callback, else the built-in provider, else nobody.
@@ -177,6 +178,15 @@ impl Services {
     /// The declared function of that name.
     pub fn custom(&self, name: &str) -> Option<Arc<CustomFunction>> {
         self.custom.load().get(name).cloned()
+    }
+
+    /// The declared function of that name; refused when there is none.
+    pub fn custom_or_unknown(&self, name: &str) -> Result<Arc<CustomFunction>> {
+        self.custom(name).ok_or_else(|| {
+            let name = shorten(name, 80);
+            Error::new(ErrorCode::PolicyFunctionUnknown, format!("unknown host function: {name}"))
+                .with_detail("target", name)
+        })
     }
 
     /// Names, permissions and targets of the declared functions.

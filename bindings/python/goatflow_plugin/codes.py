@@ -104,6 +104,8 @@ class Status(enum.IntEnum):
     ENVIRONMENT_FORKED = 801
     ENVIRONMENT_UNSUPPORTED = 802
     ENVIRONMENT_RESOURCES = 803
+    ENVIRONMENT_STORE = 810
+    ENVIRONMENT_STORE_READ_ONLY = 811
     INTERNAL_BUG = 900
     INTERNAL_PANIC = 999
 
@@ -775,6 +777,20 @@ class EnvironmentResources(PlatformError):
     default_retryable = True
 
 
+class EnvironmentStore(PlatformError):
+    """``environment.store`` (810)"""
+
+    default_status = 810
+    default_code = "environment.store"
+
+
+class EnvironmentStoreReadOnly(PlatformError):
+    """``environment.store_read_only`` (811)"""
+
+    default_status = 811
+    default_code = "environment.store_read_only"
+
+
 class InternalBug(InternalError):
     """``internal.bug`` (900)"""
 
@@ -891,6 +907,8 @@ ERRORS: Dict[int, Type[PluginError]] = {
     801: EnvironmentForked,
     802: EnvironmentUnsupported,
     803: EnvironmentResources,
+    810: EnvironmentStore,
+    811: EnvironmentStoreReadOnly,
     900: InternalBug,
     999: InternalPanic,
 }
@@ -997,6 +1015,8 @@ __all__ = [
     "EnvironmentForked",
     "EnvironmentUnsupported",
     "EnvironmentResources",
+    "EnvironmentStore",
+    "EnvironmentStoreReadOnly",
     "InternalBug",
     "InternalPanic",
 ]

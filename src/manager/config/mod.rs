@@ -1,6 +1,7 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
 mod outbound;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use crate::providers::config::{ConfigValues, Lookup};
 use crate::providers::translations::Translations;
 use crate::runtime::wasm::{ScanLimits, Signals};
 use crate::sandbox::sql::{Dialect, SqlProfile};
+
+pub use store::PolicyStoreConfig;
 
 /// Configuration of a manager.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -45,10 +48,12 @@ pub struct Config {
     pub translations: BTreeMap<String, BTreeMap<String, String>>,
     /// Language of calls that name none, and of texts that another language lacks.
     pub default_language: String,
-    /// Policy documents by plugin, as an administrator would set them.
+    /// Policy documents by plugin, as an administrator would set them; stored where none is stored yet.
     #[serde(deserialize_with = "unique_map")]
     #[schemars(with = "BTreeMap<String, Value>")]
     pub policies: BTreeMap<String, Box<RawValue>>,
+    /// Where policies and enablement are kept.
+    pub policy_store: PolicyStoreConfig,
     /// Tables that are never granted by default, besides the built-in list: names, or patterns with `*`.
     pub sensitive_tables: Vec<String>,
     /// Bounds that no policy can exceed.
@@ -186,6 +191,7 @@ impl Default for Config {
             translations: BTreeMap::new(),
             default_language: "en".into(),
             policies: BTreeMap::new(),
+            policy_store: PolicyStoreConfig::default(),
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
             signals: SignalsConfig::default(),
@@ -410,8 +416,17 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/http", "/mail", "/config", "/limits", "/limits/module"]
-    {
+    for section in [
+        "/database",
+        "/database/sqlite",
+        "/cache",
+        "/http",
+        "/mail",
+        "/config",
+        "/limits",
+        "/limits/module",
+        "/policy_store",
+    ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }
