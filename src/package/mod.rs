@@ -1,5 +1,14 @@
 //! Finds a plugin's code and manifest on disk and reads them, once: what was read is what is checked and runs.
 
+pub mod files;
+pub mod hex;
+pub mod lock;
+pub mod moment;
+pub mod request;
+pub mod signature;
+pub mod trust;
+pub mod version;
+
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
