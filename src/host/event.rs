@@ -17,12 +17,18 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 14] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
         "policy.changed",
+        "package.installed",
+        "package.pending",
+        "package.approved",
+        "package.rolled_back",
+        "package.removed",
+        "trust.changed",
         "call.denied",
         "log",
         "published",

@@ -1,5 +1,7 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
+pub mod packages;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::packages::PackagesConfig;
 use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
@@ -46,6 +49,8 @@ pub struct Config {
     pub sensitive_tables: Vec<String>,
     /// Bounds that no policy can exceed.
     pub limits: LimitsConfig,
+    /// Packages and signatures.
+    pub packages: PackagesConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
     pub signals: SignalsConfig,
 }
@@ -160,6 +165,7 @@ pub(super) struct Settings {
     pub(super) max_memory_bytes: usize,
     pub(super) max_instances: u32,
     pub(super) max_message_bytes: usize,
+    pub(super) max_asset_bytes: usize,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
 }
@@ -176,6 +182,7 @@ impl Default for Config {
             policies: BTreeMap::new(),
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
+            packages: PackagesConfig::default(),
             signals: SignalsConfig::default(),
         }
     }
@@ -244,6 +251,7 @@ impl Config {
         if self.config.database && self.database.sqlite.is_none() {
             return Err(refused("`config.database` needs `database.sqlite`"));
         }
+        self.packages.check()?;
         self.policy_texts()?;
         Ok(self)
     }
@@ -300,6 +308,7 @@ impl Config {
             max_memory_bytes: limits.max_memory_bytes,
             max_instances: limits.max_instances,
             max_message_bytes: limits.max_message_bytes,
+            max_asset_bytes: self.packages.limits.asset_bytes,
             module: ScanLimits {
                 module_bytes: limits.module.bytes,
                 functions: limits.module.functions,
@@ -378,7 +387,7 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module"] {
+    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module", "/packages", "/packages/limits"] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }
@@ -413,6 +422,12 @@ mod tests {
             r#"{"limits":{"max_instances":0}}"#,
             r#"{"limits":{"max_instances":-1}}"#,
             r#"{"config":{"database":true}}"#,
+            r#"{"packages":{"signatures":"maybe"}}"#,
+            r#"{"packages":{"keys":["00"]}}"#,
+            r#"{"packages":{"keys":["0000000000000000000000000000000000000000000000000000000000000000"]}}"#,
+            r#"{"packages":{"limits":{"ratio":0}}}"#,
+            r#"{"packages":{"limits":{"asset_bytes":0}}}"#,
+            r#"{"packages":[]}"#,
             r#"{"database":{"dialect":"mysql","sqlite":{"path":":memory:"}}}"#,
         ] {
             assert_eq!(code(text), ErrorCode::ArgumentConfig, "{text}");

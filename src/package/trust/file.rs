@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::document::{MAX_BYTES, TrustDocument};
 use crate::error::{Error, ErrorCode, Result};
 use crate::package::files;
+use crate::package::gate::beside;
 use crate::package::lock::Lock;
 
 /// Where a trust store is kept.
@@ -48,13 +49,6 @@ impl TrustFile {
         )
         .with_source(error)
     }
-}
-
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
 }
 
 #[cfg(test)]
