@@ -107,6 +107,63 @@ error_codes! {
     /// Manifest and registration disagree on name or version.
     PackageNameMismatch = 210, "package.name_mismatch";
 
+    /// An archive's entries, directory and end record are not packed back to back in order; something is hidden between.
+    PackageArchiveLayout = 211, "package.archive.layout";
+    /// The file is no archive, or ends before all of it is there.
+    PackageArchiveTruncated = 212, "package.archive.truncated";
+    /// Bytes stand before an archive's first entry.
+    PackageArchivePrepended = 213, "package.archive.prepended";
+    /// Bytes stand behind an archive's end record.
+    PackageArchiveTrailing = 214, "package.archive.trailing";
+    /// An archive has several end records.
+    PackageArchiveSeveralEnds = 215, "package.archive.several_ends";
+    /// An archive is spread over several files.
+    PackageArchiveMultiDisk = 216, "package.archive.multi_disk";
+    /// An archive's zip64 records are missing, useless or contradict the others.
+    PackageArchiveZip64 = 217, "package.archive.zip64";
+    /// An entry's header differs from what the directory says about it.
+    PackageArchiveHeaderMismatch = 218, "package.archive.header_mismatch";
+    /// The record behind an entry's content is missing, malformed or differs from what the directory says.
+    PackageArchiveDescriptor = 219, "package.archive.descriptor";
+    /// An entry has a malformed, unknown or misleading extra field.
+    PackageArchiveExtra = 220, "package.archive.extra";
+    /// An entry uses a feature, format version or system that this reader does not know.
+    PackageArchiveFeature = 221, "package.archive.feature";
+    /// An entry is encrypted.
+    PackageArchiveEncrypted = 222, "package.archive.encrypted";
+    /// An entry is compressed by a method other than deflate.
+    PackageArchiveMethod = 223, "package.archive.method";
+    /// An entry's name has a character or form that is not portable.
+    PackageArchiveName = 224, "package.archive.name";
+    /// An entry's name leads, or could be taken to lead, out of the package.
+    PackageArchiveTraversal = 225, "package.archive.traversal";
+    /// An entry's name is not UTF-8, or not marked as such.
+    PackageArchiveNameEncoding = 226, "package.archive.name_encoding";
+    /// Two entries have the same name.
+    PackageArchiveDuplicate = 227, "package.archive.duplicate";
+    /// Two names are one for some file systems, or a file is a directory as well.
+    PackageArchiveCollision = 228, "package.archive.collision";
+    /// An entry is a symbolic or hard link.
+    PackageArchiveLink = 229, "package.archive.link";
+    /// An entry is neither a plain file nor a directory.
+    PackageArchiveKind = 230, "package.archive.kind";
+    /// An entry lies too deep.
+    PackageArchiveDepth = 231, "package.archive.depth";
+    /// An archive has too many entries, or none.
+    PackageArchiveCount = 232, "package.archive.count";
+    /// An archive, its directory, an entry or all of them together are too large.
+    PackageArchiveSize = 233, "package.archive.size";
+    /// An entry or the whole archive is compressed so highly that it must be meant as a bomb.
+    PackageArchiveRatio = 234, "package.archive.ratio";
+    /// An entry's content is longer or shorter than declared.
+    PackageArchiveSizeMismatch = 235, "package.archive.size_mismatch";
+    /// An entry's content does not have the declared checksum.
+    PackageArchiveCrc = 236, "package.archive.crc";
+    /// An entry's compressed content is malformed, or does not fill its place.
+    PackageArchiveContent = 237, "package.archive.content";
+    /// A directory that is to be packed holds what no package may hold.
+    PackageArchiveSource = 238, "package.archive.source";
+
     /// The version of a package is missing or not allowed.
     PackageVersionInvalid = 240, "package.version_invalid";
     /// No package of that name or version is installed.
@@ -129,10 +186,8 @@ error_codes! {
     PackageAssetTooLarge = 249, "package.asset_too_large";
     /// A package that says it has no code contains some.
     PackageUnexpectedCode = 250, "package.unexpected_code";
-    /// A file of translations can't be read or breaks a rule.
-    PackageTranslationsInvalid = 251, "package.translations_invalid";
     /// The package is larger than the limit, before anything of it is looked at.
-    PackageTooLarge = 252, "package.too_large";
+    PackageTooLarge = 251, "package.too_large";
 
     /// A signature is required and there is none.
     SignatureUnsigned = 300, "signature.unsigned";

@@ -1,0 +1,663 @@
+//! Hostile archives, each class several ways: refused with the code of the class, and nothing in the file system changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use goatflow_plugin::error::ErrorCode;
+use goatflow_plugin::error::ErrorCode::*;
+use goatflow_plugin::package::archive::{Archive, Limits};
+use sha2::{Digest, Sha256};
+
+use super::archive_build::*;
+
+/// Kind, mode and content of everything below `root`.
+fn tree(root: &Path) -> BTreeMap<String, String> {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut found, mut open) = (BTreeMap::new(), vec![root.to_path_buf()]);
+    while let Some(path) = open.pop() {
+        let metadata = std::fs::symlink_metadata(&path).unwrap();
+        let content = if metadata.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            "directory".to_owned()
+        } else if metadata.is_symlink() {
+            format!("{:?}", std::fs::read_link(&path).unwrap())
+        } else {
+            format!("{:x?}", Sha256::digest(std::fs::read(&path).unwrap()))
+        };
+        let shown = path.strip_prefix(root).unwrap().display().to_string();
+        found.insert(shown, format!("{:o} {content}", metadata.permissions().mode()));
+    }
+    found
+}
+
+/// Reads and extracts as an installation would, in a directory with things to damage; the code of the refusal, if refused.
+fn verdict(bytes: &[u8]) -> Option<ErrorCode> {
+    let parent = tempfile::tempdir().unwrap();
+    let staging = parent.path().join("a/b/staging");
+    std::fs::create_dir_all(&staging).unwrap();
+    std::fs::write(parent.path().join("a/victim.txt"), "before").unwrap();
+    std::os::unix::fs::symlink("a/victim.txt", parent.path().join("link")).unwrap();
+    let before = tree(parent.path());
+    let refusal = Archive::read(bytes, &Limits::default()).and_then(|archive| archive.extract_into(&staging)).err();
+    if refusal.is_some() {
+        assert_eq!(tree(parent.path()), before);
+    }
+    refusal.map(|error| error.code())
+}
+
+fn check(class: ErrorCode, ways: Vec<(&str, Vec<u8>)>) {
+    assert!(ways.len() >= 3, "{class:?}");
+    for (way, bytes) in ways {
+        assert_eq!(verdict(&bytes), Some(class), "{way}");
+    }
+}
+
+/// An archive of two ordinary files, the first one replaced.
+fn with(first: File) -> Vec<u8> {
+    built(first).bytes
+}
+
+fn built(first: File) -> Built {
+    build(&[first, file("assets/second.txt", b"second")])
+}
+
+fn plain() -> Built {
+    built(file("manifest.json", b"{\"name\": \"demo\", \"version\": \"0.1.0\"}"))
+}
+
+fn named(names: &[&str]) -> Vec<u8> {
+    build(&names.iter().map(|name| file(name, b"x")).collect::<Vec<_>>()).bytes
+}
+
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+#[test]
+fn the_archives_that_attacks_start_from_are_accepted() {
+    assert_eq!(verdict(&plain().bytes), None);
+    assert_eq!(verdict(&named(&["a", "b/c", "b/d", "höhe.txt", "a..b/.c", "-x", "~y", "v1.2.3;x"])), None);
+    assert_eq!(verdict(&build(&[directory("d/"), file("d/f", b"")]).bytes), None);
+}
+
+#[test]
+fn names_that_lead_out_are_refused() {
+    let names = [
+        "../up.txt",
+        "a/../../up.txt",
+        "a/..",
+        "..",
+        "./a",
+        "a/./b",
+        ".",
+        "a//b",
+        "/etc/passwd",
+        "//host/share",
+        "C:/x",
+        "c:x",
+        "..\\up.txt",
+        "a\\b",
+        "\\\\host\\share\\x",
+        "/",
+        "a/../b",
+        "．．/x",
+        "a／b",
+        "‥/x",
+        "a＼b",
+    ];
+    check(PackageArchiveTraversal, names.iter().map(|name| (*name, with(file(name, b"x")))).collect());
+}
+
+#[test]
+fn names_with_a_second_meaning_are_refused() {
+    let long = format!("{}/{}/{}", "a".repeat(90), "b".repeat(90), "c".repeat(90));
+    let part = "a".repeat(101);
+    let names = [
+        "a\0b",
+        "a\nb",
+        "a\x1b[2Jb",
+        "a\u{7f}b",
+        "a\u{85}b",
+        "a\u{202e}b",
+        "a\u{200b}b",
+        "a\u{2028}b",
+        "a\u{feff}",
+        "a\u{ad}b",
+        "a\u{fffd}b",
+        "a\u{e000}b",
+        "a\u{378}b",
+        "❤\u{fe0f}.txt",
+        "ab:c",
+        "a*b",
+        "a?b",
+        "a\"b",
+        "a<b",
+        "a>b",
+        "a|b",
+        "a.",
+        "a ",
+        "a./b",
+        "dir /b",
+        "CON",
+        "nul.txt",
+        "assets/com1",
+        "LPT9.log",
+        "aux .txt",
+        "com²",
+        "CONIN$",
+        "a;1",
+        "b;/x",
+        "ab：c",
+        "a\u{a0}",
+        &long,
+        &part,
+    ];
+    check(PackageArchiveName, names.iter().map(|name| (*name, with(file(name, b"x")))).collect());
+    let dot = "a/b.\u{2024}";
+    assert_eq!(verdict(&with(file(dot, b"x"))), Some(PackageArchiveName), "a dot by normalisation");
+    assert_eq!(verdict(&with(file("", b"x"))), Some(PackageArchiveTraversal), "no name");
+}
+
+#[test]
+fn names_whose_encoding_is_open_are_refused() {
+    let raw = |name: &[u8], flags| with(File { name: name.to_vec(), flags, ..file("x", b"x") });
+    check(
+        PackageArchiveNameEncoding,
+        vec![
+            ("Latin-1 marked as UTF-8", raw(b"h\xf6he.txt", 1 << 11)),
+            ("Latin-1", raw(b"h\xf6he.txt", 0)),
+            ("overlong slash", raw(b"..\xc0\xafx", 1 << 11)),
+            ("surrogate", raw(b"a\xed\xa0\x80b", 1 << 11)),
+            ("cut short", raw(b"a\xe2\x82", 1 << 11)),
+            ("UTF-8 that is not marked", raw("höhe.txt".as_bytes(), 0)),
+        ],
+    );
+}
+
+#[test]
+fn equal_names_are_refused() {
+    check(
+        PackageArchiveDuplicate,
+        vec![
+            ("two files", named(&["a/t", "x", "a/t"])),
+            ("neighbours", named(&["manifest.json", "manifest.json"])),
+            ("two directories", build(&[directory("d/"), directory("d/")]).bytes),
+            ("not ASCII", named(&["ö", "ö"])),
+        ],
+    );
+}
+
+#[test]
+fn names_that_are_equal_for_some_systems_are_refused() {
+    check(
+        PackageArchiveCollision,
+        vec![
+            ("case", named(&["assets/T.txt", "assets/t.TXT"])),
+            ("case of a directory", named(&["Assets/a", "assets/b"])),
+            ("case of a listed directory", build(&[directory("D/"), file("d/x", b"")]).bytes),
+            ("composed and decomposed", named(&["\u{e9}", "e\u{301}"])),
+            ("full folding", named(&["straße", "STRASSE"])),
+            ("ligature", named(&["ﬁle", "file"])),
+            ("Kelvin", named(&["\u{212a}", "k"])),
+            ("full width", named(&["ａ", "a"])),
+            ("final sigma", named(&["ς", "Σ"])),
+            ("a file is a directory", named(&["assets/n", "assets/n/m"])),
+            ("a directory is a file", named(&["assets/n/m", "assets/n"])),
+            ("a file and a listed directory", build(&[directory("n/"), file("n", b"")]).bytes),
+        ],
+    );
+}
+
+#[test]
+fn links_are_refused() {
+    let link = |attributes, made_by| with(File { attributes, made_by, ..file("assets/l", b"/etc/hosts") });
+    let extra = |id, content: &[u8]| with(File { central_extra: extra(id, content), ..file("l", b"x") });
+    check(
+        PackageArchiveLink,
+        vec![
+            ("symbolic link", link(0o120_777 << 16, 3 << 8 | 20)),
+            ("made by DOS", link(0o120_777 << 16, 20)),
+            ("made by macOS", link(0o120_755 << 16, 19 << 8)),
+            ("reparse point", link(0x400, 20)),
+            ("reparse point with a Unix mode", link(0o100_644 << 16 | 0x8400, 3 << 8)),
+            ("hard link in PKWARE's field", extra(0x0d, b"\0\0\0\0\0\0\0\0\0\0\0\0victim")),
+            ("ASi's field", extra(0x756e, &[0; 14])),
+            ("a link with the name of a directory", with(File { attributes: 0o120_777 << 16, ..directory("l/") })),
+        ],
+    );
+}
+
+#[test]
+fn special_entries_are_refused() {
+    let kind = |mode: u32| with(File { attributes: mode << 16, ..file("assets/p", b"") });
+    let mut ways = vec![
+        ("pipe", kind(0o010_644)),
+        ("character device", kind(0o020_644)),
+        ("block device", kind(0o060_644)),
+        ("socket", kind(0o140_644)),
+        ("unknown type", kind(0o170_644)),
+        ("set-user-ID", kind(0o104_755)),
+        ("set-group-ID", kind(0o102_755)),
+        ("label of a disk", with(File { attributes: 0x08, made_by: 20, ..file("label", b"") })),
+        ("DOS device", with(File { attributes: 0x40, made_by: 20, ..file("device", b"") })),
+        ("directory by its mode only", kind(0o040_755)),
+        ("directory by DOS's bit only", with(File { attributes: 0x10, made_by: 20, ..file("d", b"") })),
+        ("directory by its name only", with(File { attributes: 0o100_644 << 16, ..directory("d/") })),
+        ("directory with content", with(File { content: b"x".to_vec(), ..directory("d/") })),
+        ("directory with deflated content", with(File { content: b"x".to_vec(), deflated: true, ..directory("d/") })),
+    ];
+    let hidden = File { deflated: true, packed: Some(b"\x03\x00hidden".to_vec()), ..directory("d/") };
+    ways.push(("directory with hidden content", with(hidden)));
+    check(PackageArchiveKind, ways);
+}
+
+#[test]
+fn bytes_around_the_archive_are_refused() {
+    let (plain, bytes) = (plain(), plain().bytes);
+    let mut shifted = plain.clone();
+    let by = 5_u32;
+    for (number, at) in plain.central.clone().into_iter().enumerate() {
+        let offset = plain.local[number] as u32 + by;
+        shifted = shifted.put(at + 42, &offset.to_le_bytes());
+    }
+    let start = plain.central[0] as u32 + by;
+    let shifted = shifted.end(16, &start.to_le_bytes()).bytes;
+    check(
+        PackageArchivePrepended,
+        vec![
+            ("script in front", joined(&[b"#!/bin/sh\n", &bytes])),
+            ("an archive in front", joined(&[&named(&["other"]), &bytes])),
+            ("bytes in front, offsets corrected", joined(&[b"MZ\0\0\0", &shifted])),
+            ("one byte", joined(&[b"\0", &bytes])),
+        ],
+    );
+    check(
+        PackageArchiveTrailing,
+        vec![
+            ("text behind", joined(&[&bytes, b"tail tail tail"])),
+            ("one byte", joined(&[&bytes, b"\0"])),
+            ("a comment that is too short", {
+                let comment = Ending { comment: b"comment".to_vec(), ..Ending::default() };
+                build_with(&[file("a", b"")], &comment).end(20, &3_u16.to_le_bytes()).bytes
+            }),
+            ("much behind", joined(&[&bytes, &vec![b'x'; 100_000]])),
+        ],
+    );
+}
+
+#[test]
+fn several_end_records_are_refused() {
+    let inner = named(&["inner"]);
+    let in_comment = |comment: &[u8]| {
+        let ending = Ending { comment: comment.to_vec(), ..Ending::default() };
+        build_with(&[file("outer", b"")], &ending).bytes
+    };
+    let end = &inner[inner.len() - 22..];
+    let mut lies = end.to_vec();
+    lies[20] = 9;
+    // An entry, stored, whose bytes are an end record with a comment that reaches to the end of the file.
+    let nested = |rest: usize| {
+        let mut record = b"PK\x05\x06".to_vec();
+        record.extend([0; 16]);
+        record.extend((rest as u16).to_le_bytes());
+        let first = File { deflated: false, ..file("nested", &record) };
+        build(&[first]).bytes
+    };
+    let rest = nested(0).len() - (30 + 6) - 22;
+    check(
+        PackageArchiveSeveralEnds,
+        vec![
+            ("an end record that reaches too far in the comment", in_comment(&lies)),
+            ("a signature in the comment", in_comment(b"PK\x05\x06")),
+            ("a record of another length in the comment", in_comment(&joined(&[b"xx", &lies]))),
+            ("an end record in a content that fits as well", nested(rest)),
+        ],
+    );
+    // These look like one archive with another in front of its end.
+    assert_eq!(verdict(&in_comment(end)), Some(PackageArchivePrepended));
+    assert_eq!(verdict(&in_comment(&inner)), Some(PackageArchivePrepended));
+}
+
+#[test]
+fn what_is_cut_short_is_refused() {
+    let bytes = plain().bytes;
+    check(
+        PackageArchiveTruncated,
+        vec![
+            ("empty", Vec::new()),
+            ("no archive", b"not an archive at all".to_vec()),
+            ("without its last byte", bytes[..bytes.len() - 1].to_vec()),
+            ("without its end record", bytes[..bytes.len() - 22].to_vec()),
+            ("half", bytes[..bytes.len() / 2].to_vec()),
+            ("a comment that is too long", plain().end(20, &7_u16.to_le_bytes()).bytes),
+            ("a directory larger than the file", plain().end(12, &0x1_0000_u32.to_le_bytes()).bytes),
+        ],
+    );
+    for len in 0..bytes.len() {
+        assert!(verdict(&bytes[..len]).is_some(), "{len} bytes");
+    }
+}
+
+#[test]
+fn bytes_that_belong_to_nothing_are_refused() {
+    let second = |offset: u32| plain().central(1, 42, &offset.to_le_bytes()).bytes;
+    let hidden = build(&[file("hidden", b"x")]).bytes;
+    let local = hidden[..hidden.len() - 22 - 46 - 6].to_vec();
+    let gap = |gap: &[u8]| with(File { gap: gap.to_vec(), ..file("a", b"x") });
+    let last = |gap: &[u8]| build(&[File { gap: gap.to_vec(), ..file("a", b"x") }]).bytes;
+    let fewer = {
+        let built = plain();
+        let size = (built.end - built.central[0]) as u32;
+        built.end(8, &1_u16.to_le_bytes()).end(10, &1_u16.to_le_bytes()).end(12, &size.to_le_bytes()).bytes
+    };
+    let swapped = {
+        let built = plain();
+        let (first, second) = (built.central[0], built.central[1]);
+        let (one, two) = (&built.bytes[first..second], &built.bytes[second..built.end]);
+        joined(&[&built.bytes[..first], two, one, &built.bytes[built.end..]])
+    };
+    check(
+        PackageArchiveLayout,
+        vec![
+            ("an entry that is not listed", gap(&local)),
+            ("an entry that is not listed, last", last(&local)),
+            ("zeros between entries", gap(&[0; 4])),
+            ("a byte before the directory", last(b"\0")),
+            ("two headers for one entry", second(0)),
+            ("an entry within another", second(40)),
+            ("an entry beyond the end", second(0x7fff_ffff)),
+            ("the directory in another order", swapped),
+            ("fewer headers counted than there are", fewer),
+            ("more headers counted than there are", plain().end(8, &[3, 0, 3, 0]).bytes),
+            ("the directory is elsewhere", plain().end(16, &0x10_0000_u32.to_le_bytes()).bytes),
+            ("a header without its signature", plain().central(1, 0, b"PK\x01\x03").bytes),
+            ("an entry without its signature", plain().local(1, 0, b"PK\x03\x05").bytes),
+            ("a name longer than the directory", plain().central(1, 28, &0xfff0_u16.to_le_bytes()).bytes),
+            ("a content that reaches into the directory", {
+                let size = 60_u32.to_le_bytes();
+                let last = File { deflated: false, ..file("b", b"x") };
+                build(&[file("a", b""), last]).both(1, 14, &size).both(1, 18, &size).bytes
+            }),
+        ],
+    );
+}
+
+#[test]
+fn parts_of_archives_are_refused() {
+    check(
+        PackageArchiveMultiDisk,
+        vec![
+            ("number of the disk", plain().end(4, &1_u16.to_le_bytes()).bytes),
+            ("disk of the directory", plain().end(6, &1_u16.to_le_bytes()).bytes),
+            ("entries of this disk", plain().end(8, &1_u16.to_le_bytes()).bytes),
+            ("disk of an entry", plain().central(0, 34, &1_u16.to_le_bytes()).bytes),
+        ],
+    );
+}
+
+#[test]
+fn contradictions_of_zip64_are_refused() {
+    let ending = Ending { zip64: true, refers: true, ..Ending::default() };
+    let files = [file("a", b"content"), file("b", b"content")];
+    let wide = || build_with(&files, &ending);
+    let both = || build_with(&files, &Ending { refers: false, ..ending.clone() });
+    assert_eq!((verdict(&wide().bytes), verdict(&both().bytes)), (None, None));
+    // From the end record: the locator 20 bytes, the record 76 bytes before.
+    let place = |built: Built, before: usize, with: &[u8]| {
+        let at = built.end - before;
+        built.put(at, with).bytes
+    };
+    let entry = |local: Vec<u8>, central: Vec<u8>| {
+        with(File { local_extra: local, central_extra: central, ..file("a", b"content") })
+    };
+    let zip64 = || built(File { zip64: true, ..file("a", b"content") });
+    assert_eq!(verdict(&zip64().bytes), None);
+    check(
+        PackageArchiveZip64,
+        vec![
+            ("a locator that points elsewhere", place(wide(), 12, &[1])),
+            ("no record before the locator", place(wide(), 76, b"XX")),
+            ("a record of another size", place(wide(), 72, &[45])),
+            ("end records of different counts", both().end(8, &[1, 0, 1, 0]).bytes),
+            ("end records of different offsets", both().end(16, &[9]).bytes),
+            ("end records of different sizes", both().end(12, &[9]).bytes),
+            ("a reference without record", plain().end(16, &[0xff; 4]).bytes),
+            ("a count without record", plain().end(8, &[0xff; 4]).bytes),
+            ("a size that refers to nothing", plain().central(0, 24, &[0xff; 4]).bytes),
+            ("an offset that refers to nothing", plain().central(1, 42, &[0xff; 4]).bytes),
+            ("a field that nothing refers to", entry(Vec::new(), extra(1, &[0; 8]))),
+            ("a field that nothing refers to, in the entry", entry(extra(1, &[0; 16]), Vec::new())),
+            ("an empty field", entry(Vec::new(), extra(1, &[]))),
+            ("a field that is too long", zip64().central(0, 24, &[7, 0, 0, 0]).bytes),
+            ("a field for one size in the entry", zip64().local(0, 22, &[7, 0, 0, 0]).bytes),
+        ],
+    );
+    let huge = zip64().central(0, 46 + 1 + 4, &(1_u64 << 63).to_le_bytes()).bytes;
+    assert_eq!(verdict(&huge), Some(PackageArchiveSize));
+}
+
+#[test]
+fn headers_that_contradict_each_other_are_refused() {
+    let name = |name: &[u8]| plain().local(0, 30, name).bytes;
+    check(
+        PackageArchiveHeaderMismatch,
+        vec![
+            ("name", name(b"manifesx.json")),
+            ("name, a path", name(b"../ifest.json")),
+            ("case of the name", name(b"Manifest.json")),
+            ("length of the name", plain().local(0, 26, &[12]).bytes),
+            ("method", plain().local(0, 8, &[0]).bytes),
+            ("flags", plain().local(0, 6, &[8]).bytes),
+            ("encryption in one header", plain().local(0, 6, &[1]).bytes),
+            ("time", plain().local(0, 10, &[1]).bytes),
+            ("checksum", plain().local(0, 14, &[1, 2, 3, 4]).bytes),
+            ("size", plain().local(0, 22, &[1]).bytes),
+            ("packed size", plain().local(0, 18, &[1]).bytes),
+            ("sizes left open without descriptor", plain().local(0, 14, &[0; 12]).bytes),
+        ],
+    );
+}
+
+#[test]
+fn descriptors_that_lie_are_refused() {
+    let follows = |signed, wide| Descriptor::Follows { signed, wide };
+    let open = |descriptor| built(File { descriptor, ..file("a", b"content") });
+    for signed in [true, false] {
+        assert_eq!(verdict(&open(follows(signed, false)).bytes), None);
+        let zip64 = File { zip64: true, descriptor: follows(signed, true), ..file("a", b"content") };
+        assert_eq!(verdict(&with(zip64)), None);
+    }
+    let signed = || open(follows(true, false));
+    let before_second = |back: usize, with: &[u8]| {
+        let at = signed().local[1] - back;
+        signed().put(at, with).bytes
+    };
+    check(
+        PackageArchiveDescriptor,
+        vec![
+            ("checksum", before_second(12, &[1])),
+            ("packed size", before_second(8, &[1])),
+            ("size", before_second(4, &[1])),
+            ("signature", before_second(16, b"XX")),
+            ("missing", plain().both(0, 2, &[8]).bytes),
+            ("wide sizes that nothing announces", open(follows(true, true)).bytes),
+            ("narrow sizes where wide ones are announced", {
+                with(File { zip64: true, descriptor: follows(true, false), ..file("a", b"content") })
+            }),
+            (
+                "more behind it",
+                with(File { descriptor: follows(true, false), gap: b"hide".to_vec(), ..file("a", b"content") }),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn extra_fields_that_could_change_something_are_refused() {
+    let central = |field: Vec<u8>| with(File { central_extra: field, ..file("name.txt", b"x") });
+    let local = |field: Vec<u8>| with(File { local_extra: field, ..file("name.txt", b"x") });
+    let unicode = |id, header: &[u8], text: &[u8]| {
+        let mut content = vec![1];
+        content.extend(crc(header).to_le_bytes());
+        content.extend(text);
+        extra(id, &content)
+    };
+    let times = || extra(0x5455, &[1, 0, 0, 0, 0]);
+    assert_eq!(verdict(&central(unicode(0x7075, b"name.txt", b"name.txt"))), None);
+    assert_eq!(verdict(&local(times())), None);
+    check(
+        PackageArchiveExtra,
+        vec![
+            ("another name", central(unicode(0x7075, b"name.txt", b"plugin.wasm"))),
+            ("another name in the entry", local(unicode(0x7075, b"name.txt", b"plugin.wasm"))),
+            ("a name for another header", central(unicode(0x7075, b"other", b"name.txt"))),
+            ("a comment that is not there", central(unicode(0x6375, b"", b"comment"))),
+            ("twice", central(joined(&[&times(), &times()]))),
+            ("longer than its place", central(vec![0x55, 0x54, 200, 0])),
+            ("cut", central(vec![0x55, 0x54, 1])),
+            ("unknown", central(extra(0x1234, b"x"))),
+            ("malformed times", central(extra(0x5455, &[7, 0]))),
+            ("malformed owner", local(extra(0x7875, &[1, 200, 0]))),
+        ],
+    );
+}
+
+#[test]
+fn encryption_is_refused() {
+    let flag = |flags| with(File { flags, ..file("a", b"x") });
+    let aes = extra(0x9901, &[2, 0, b'A', b'E', 3, 8, 0]);
+    check(
+        PackageArchiveEncrypted,
+        vec![
+            ("traditional", flag(1)),
+            ("strong", flag(0x41)),
+            ("strong only", flag(0x40)),
+            ("masked headers", flag(0x2000)),
+            ("AES's field", with(File { central_extra: aes, ..file("a", b"x") })),
+        ],
+    );
+}
+
+#[test]
+fn other_methods_are_refused() {
+    let methods: [u16; 12] = [1, 6, 9, 10, 12, 14, 18, 93, 95, 96, 98, 99];
+    let archives = methods.map(|method| ("method", plain().both(0, 4, &method.to_le_bytes()).bytes));
+    check(PackageArchiveMethod, archives.to_vec());
+}
+
+#[test]
+fn unknown_features_are_refused() {
+    let flag = |flags| with(File { flags, ..file("a", b"x") });
+    check(
+        PackageArchiveFeature,
+        vec![
+            ("patched data", flag(1 << 5)),
+            ("bit 4", flag(1 << 4)),
+            ("bit 7", flag(1 << 7)),
+            ("bit 12", flag(1 << 12)),
+            ("bit 15", flag(1 << 15)),
+            ("version 99.9", with(File { needed: 999, ..file("a", b"x") })),
+            ("version 6.3 in the entry only", plain().local(0, 4, &[63]).bytes),
+            ("made on VMS", with(File { made_by: 2 << 8 | 20, ..file("a", b"x") })),
+        ],
+    );
+}
+
+#[test]
+fn bombs_are_refused() {
+    let zeros = |len: usize| file("zeros", &vec![0; len]);
+    let many = |count: usize| (0..count).map(|number| file(&format!("f{number}"), b"")).collect::<Vec<_>>();
+    let size = |size: u32| plain().both(0, 18, &size.to_le_bytes()).bytes;
+    let layers = |count: usize| (0..count).map(|number| file(&format!("{number}/a/b/c/d/e"), b"")).collect::<Vec<_>>();
+    let halves: Vec<File> = (0..40).map(|number| file(&format!("f{number}"), &vec![0; 1 << 20])).collect();
+    check(
+        PackageArchiveRatio,
+        vec![
+            ("two mebibytes of zeros", with(zeros(2 << 20))),
+            ("fifty mebibytes of zeros", with(zeros(50 << 20))),
+            ("many entries below the threshold", build(&halves).bytes),
+            ("declared", size(90 << 20)),
+        ],
+    );
+    check(
+        PackageArchiveCount,
+        vec![
+            ("no entries", build(&[]).bytes),
+            ("1,001 entries", build(&many(1_001)).bytes),
+            ("65,000 entries", build(&many(65_000)).bytes),
+            ("900 implied directories and 200 files", build(&layers(200)).bytes),
+        ],
+    );
+    assert_eq!(verdict(&build(&many(1_000)).bytes), None);
+    let stored = |len| File { deflated: false, ..file("large", &vec![0; len]) };
+    check(
+        PackageArchiveSize,
+        vec![
+            ("declared", size(0x7fff_ffff)),
+            ("declared, all together", {
+                let same = |number: usize| File { name: format!("f{number}").into(), ..stored(90 << 20) };
+                build(&[same(0), same(1), same(2)]).bytes
+            }),
+            ("stored", with(stored((100 << 20) + 1))),
+            (
+                "a long comment",
+                build_with(&[zeros(1)], &Ending { comment: vec![b'x'; 1_025], ..Ending::default() }).bytes,
+            ),
+            ("a large directory", {
+                let comment = vec![b'x'; 60_000];
+                let files: Vec<File> =
+                    many(30).into_iter().map(|file| File { comment: comment.clone(), ..file }).collect();
+                build(&files).bytes
+            }),
+        ],
+    );
+    let depth = |count: usize| with(file(&vec!["d"; count].join("/"), b""));
+    check(PackageArchiveDepth, vec![("17", depth(17)), ("20", depth(20)), ("110", depth(110))]);
+    assert_eq!(verdict(&depth(16)), None);
+}
+
+#[test]
+fn contents_that_are_not_as_declared_are_refused() {
+    let content = b"content content content content".as_slice();
+    let packed = deflate(content);
+    let declared = |size: u32| plain_with(content).both(0, 18, &size.to_le_bytes()).bytes;
+    fn plain_with(content: &[u8]) -> Built {
+        built(file("a", content))
+    }
+    check(
+        PackageArchiveSizeMismatch,
+        vec![
+            ("more than declared", declared(3)),
+            ("nothing declared", declared(0)),
+            ("one less declared", declared(content.len() as u32 - 1)),
+            ("fewer than declared", declared(content.len() as u32 + 1)),
+            (
+                "stored with another size",
+                with(File { deflated: false, packed: Some(b"xy".to_vec()), ..file("a", b"xyz") }),
+            ),
+        ],
+    );
+    let crc = |with: &[u8]| plain_with(content).both(0, 10, with).bytes;
+    check(
+        PackageArchiveCrc,
+        vec![
+            ("another checksum", crc(&[0x11; 4])),
+            ("no checksum", crc(&[0; 4])),
+            ("other content", with(File { deflated: false, packed: Some(b"xyZ".to_vec()), ..file("a", b"xyz") })),
+        ],
+    );
+    let raw = |packed: Vec<u8>| with(File { packed: Some(packed), ..file("a", content) });
+    check(
+        PackageArchiveContent,
+        vec![
+            ("nothing", raw(Vec::new())),
+            ("cut", raw(packed[..packed.len() - 1].to_vec())),
+            ("cut in half", raw(packed[..packed.len() / 2].to_vec())),
+            ("garbage", raw(vec![0xff; 20])),
+            ("a block of unknown type", raw(vec![0x07, 0, 0])),
+            ("bytes behind the stream", raw(joined(&[&packed, b"x"]))),
+            ("a second stream", raw(joined(&[&packed, &packed]))),
+            ("zlib instead of deflate", raw(joined(&[b"\x78\x9c", &packed]))),
+        ],
+    );
+}
