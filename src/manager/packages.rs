@@ -125,9 +125,7 @@ impl Manager {
         })?;
         let revocation = Revocation { date: Moment::of(clock::wall()), reason };
         match (key, sha256) {
-            (Some(key), None) => {
-                self.change_trust(&key, "revoked", |document| document.revoke_key(&key, revocation))
-            }
+            (Some(key), None) => self.change_trust(&key, "revoked", |document| document.revoke_key(&key, revocation)),
             (None, Some(sha256)) => {
                 self.change_trust(&sha256, "revoked", |document| document.revoke_content(&sha256, revocation))
             }
@@ -153,7 +151,8 @@ impl Manager {
 
     fn generation(&self, plugin: &str) -> Result<Arc<Generation>> {
         let slot = self.registry.loaded(plugin)?;
-        slot.serving().map_or_else(|| self.registry.loaded(plugin).and_then(|_| Err(crate::error::bug!("no generation"))), Ok)
+        slot.serving()
+            .map_or_else(|| self.registry.loaded(plugin).and_then(|_| Err(crate::error::bug!("no generation"))), Ok)
     }
 
     fn store(&self) -> Result<&Store> {
@@ -199,7 +198,10 @@ impl Manager {
         report["change"] = what.into();
         self.emit(Event::new(kind, &name).with("package", report.clone()));
         let (level, remark) = match is_downgrade {
-            true => (LogLevel::Warn, ", although a newer or better signed one was accepted before: allowed by the administrator"),
+            true => (
+                LogLevel::Warn,
+                ", although a newer or better signed one was accepted before: allowed by the administrator",
+            ),
             false => (LogLevel::Info, ""),
         };
         let version = report["current"].as_str().unwrap_or("none");

@@ -223,7 +223,8 @@ impl Contents {
 }
 
 fn read_manifest(files: &dyn Files, names: &[String]) -> Result<Manifest> {
-    let present: Vec<&str> = MANIFESTS.into_iter().filter(|manifest| names.iter().any(|name| name == manifest)).collect();
+    let present: Vec<&str> =
+        MANIFESTS.into_iter().filter(|manifest| names.iter().any(|name| name == manifest)).collect();
     let [name] = present[..] else {
         let problem = if present.is_empty() { "has no manifest" } else { "has two manifests" };
         return Err(Error::new(
@@ -262,7 +263,8 @@ fn module_name(manifest: &Manifest, modules: &[&String], files: &dyn Files) -> R
 /// A package that says it has no code must not bring any: what looks harmless would be reviewed as harmless.
 fn check_no_code(manifest: &Manifest, names: &[String]) -> Result<()> {
     let is_code = |name: &&String| {
-        let extension = name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map_or("", |(_, extension)| extension);
+        let extension =
+            name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map_or("", |(_, extension)| extension);
         ["wasm", "so", "dll", "dylib", "exe"].iter().any(|code| extension.eq_ignore_ascii_case(code))
     };
     let found = names.iter().find(is_code).or(Some(&manifest.wasm).filter(|name| !name.is_empty()));
@@ -306,9 +308,7 @@ impl Assets {
     /// All files with their sizes.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let entry = |(name, asset): (&String, &Asset)| {
-            serde_json::json!({ "name": name, "size": asset.size, "sha256": super::hex::encode(&asset.sha256) })
-        };
+        let entry = |(name, asset): (&String, &Asset)| serde_json::json!({ "name": name, "size": asset.size, "sha256": super::hex::encode(&asset.sha256) });
         self.entries.iter().map(entry).collect()
     }
 
@@ -319,9 +319,8 @@ impl Assets {
 
     /// Content of a file: the bytes that were there when the plugin was loaded, or an error.
     pub fn read(&self, name: &str, max_bytes: usize) -> Result<Vec<u8>> {
-        let unknown = || {
-            Error::new(ErrorCode::PackageAssetNotFound, format!("the plugin has no file `{}`", shorten(name, 100)))
-        };
+        let unknown =
+            || Error::new(ErrorCode::PackageAssetNotFound, format!("the plugin has no file `{}`", shorten(name, 100)));
         let asset = self.entries.get(name).ok_or_else(unknown)?;
         if asset.size > max_bytes {
             return Err(too_large(name, max_bytes));

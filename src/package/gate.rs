@@ -43,7 +43,6 @@ pub struct Admitted {
 }
 
 /// A package that passed the gate and whose archive and manifest were checked.
-#[derive(Debug)]
 pub struct Package {
     /// What passed the gate.
     pub admitted: Admitted,
@@ -78,7 +77,11 @@ impl Gate {
     /// Reads a package: signatures, archive, manifest, and whether they belong together.
     pub fn package(&self, path: &Path) -> Result<Package> {
         let max_bytes = usize::try_from(self.limits.archive_bytes).unwrap_or(usize::MAX);
-        let admitted = self.admit(path, max_bytes)?;
+        self.checked_package(self.admit(path, max_bytes)?, path)
+    }
+
+    /// As [`Self::package`], for bytes that passed the gate before; `path` is for messages.
+    pub fn checked_package(&self, admitted: Admitted, path: &Path) -> Result<Package> {
         let archive = Arc::new(Archive::read(Arc::clone(&admitted.bytes), &self.limits)?);
         let files = ArchiveFiles { archive: Arc::clone(&archive), path: path.to_owned() };
         let contents = Contents::of(Arc::new(files))?;
@@ -114,4 +117,10 @@ pub fn beside(path: &Path, extension: &str) -> PathBuf {
     name.push(".");
     name.push(extension);
     name.into()
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Package").field("contents", &self.contents).finish_non_exhaustive()
+    }
 }

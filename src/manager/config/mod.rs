@@ -387,7 +387,16 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module", "/packages", "/packages/limits"] {
+    for section in [
+        "/database",
+        "/database/sqlite",
+        "/cache",
+        "/config",
+        "/limits",
+        "/limits/module",
+        "/packages",
+        "/packages/limits",
+    ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }

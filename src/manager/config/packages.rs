@@ -101,7 +101,8 @@ impl PackagesConfig {
     /// The gate that these settings describe.
     pub(in crate::manager) fn gate(&self, max_code_bytes: usize) -> Result<Gate> {
         // A key that is not understood is an error of the configuration: it could be the one that matters.
-        let key = |text: &String| PublicKey::parse(text).map_err(|error: Error| refused(format!("`packages.keys`: {error}")));
+        let key =
+            |text: &String| PublicKey::parse(text).map_err(|error: Error| refused(format!("`packages.keys`: {error}")));
         Ok(Gate {
             mode: match self.signatures {
                 SignaturesConfig::Optional => Mode::Optional,
@@ -119,7 +120,8 @@ impl PackagesConfig {
     }
 
     fn limits(&self) -> Limits {
-        let PackageLimitsConfig { archive_bytes, entries, file_bytes, total_bytes, ratio, asset_bytes: _ } = self.limits;
+        let PackageLimitsConfig { archive_bytes, entries, file_bytes, total_bytes, ratio, asset_bytes: _ } =
+            self.limits;
         Limits { archive_bytes, entries, file_bytes, total_bytes, ratio }
     }
 }

@@ -51,7 +51,8 @@ fn packages_that_leave_open_what_runs_are_refused() {
 
 #[test]
 fn a_package_without_code_has_files_only() {
-    let package = contents(&[MANIFEST, ("templates/a.html", "<p>"), ("assets/x/y.css", "p{}"), ("README", "")]).unwrap();
+    let package =
+        contents(&[MANIFEST, ("templates/a.html", "<p>"), ("assets/x/y.css", "p{}"), ("README", "")]).unwrap();
     assert_eq!((package.runtime, package.module.as_deref()), (RuntimeKind::Template, None));
     assert_eq!(package.code(0).unwrap(), b"");
     let assets = package.assets(100).unwrap();

@@ -80,7 +80,13 @@ impl Store {
     }
 
     /// Installs a package. No code of it is run. A version that asks for more than was approved waits for approval.
-    pub fn install(&self, gate: &Gate, path: &Path, options: InstallOptions, progress: &dyn Fn(Step)) -> Result<Change> {
+    pub fn install(
+        &self,
+        gate: &Gate,
+        path: &Path,
+        options: InstallOptions,
+        progress: &dyn Fn(Step),
+    ) -> Result<Change> {
         progress(Step::Checking);
         let package = gate.package(path)?;
         if package.contents.runtime == RuntimeKind::Process {
@@ -310,7 +316,10 @@ fn remove_version(installed: &mut Installed, name: &str, version: &str) -> Resul
     if meant.contains(&installed.current) {
         return Err(Error::new(
             ErrorCode::ArgumentInvalid,
-            format!("version {} of `{name}` is the current one (roll back first, or remove the package)", shorten(version, 80)),
+            format!(
+                "version {} of `{name}` is the current one (roll back first, or remove the package)",
+                shorten(version, 80)
+            ),
         ));
     }
     installed.versions.retain(|key, _| !meant.contains(key));
@@ -349,7 +358,8 @@ fn describe(name: &str, state: &State) -> Value {
             })
         })
         .collect();
-    let version = |key: &Option<String>| key.as_ref().and_then(|key| installed.versions.get(key)).map(|release| &release.version);
+    let version =
+        |key: &Option<String>| key.as_ref().and_then(|key| installed.versions.get(key)).map(|release| &release.version);
     json!({
         "name": name,
         "current": installed.versions.get(&installed.current).map(|release| &release.version),
@@ -362,11 +372,8 @@ fn describe(name: &str, state: &State) -> Value {
 /// A verdict as reports show it.
 #[must_use]
 pub fn status_json(verified: &Verified) -> Value {
-    let signers: Vec<Value> = verified
-        .signers()
-        .into_iter()
-        .map(|(key, label)| json!({ "key": key.to_string(), "label": label }))
-        .collect();
+    let signers: Vec<Value> =
+        verified.signers().into_iter().map(|(key, label)| json!({ "key": key.to_string(), "label": label })).collect();
     json!({ "status": verified.status().name(), "signed_by": signers })
 }
 

@@ -106,7 +106,8 @@ pub fn collect_garbage(root: &Path, state: &State) {
 
 fn collect_versions(directory: &Path, known: &BTreeMap<String, Release>) {
     for (name, path, is_directory) in children(directory) {
-        let key = [".zip.gksig", ".zip.sig", ".zip"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(&name);
+        let key =
+            [".zip.gksig", ".zip.sig", ".zip"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(&name);
         if known.contains_key(key) || !is_key(key) {
             continue;
         }

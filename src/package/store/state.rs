@@ -133,7 +133,10 @@ impl State {
             for (key, release) in &installed.versions {
                 check_version(&release.version)?;
                 if hex::decode::<32>(release.sha256.as_bytes()).is_none() || *key != release.key() {
-                    return Err(invalid(format!("the version `{}` of `{name}` is not as it is named", release.version)));
+                    return Err(invalid(format!(
+                        "the version `{}` of `{name}` is not as it is named",
+                        release.version
+                    )));
                 }
             }
             let named = [Some(&installed.current), installed.previous.as_ref(), installed.pending.as_ref()];

@@ -170,7 +170,8 @@ fn in_required_mode_an_installed_tree_needs_its_signature_at_every_load() {
     place.sign(&package);
     place.install(&package).unwrap();
     assert_eq!(place.code().unwrap(), "code of 1.0.0");
-    let tree = place.store.root.join("stats").join(State::read(&place.store.root).unwrap().packages["stats"].current.clone());
+    let tree =
+        place.store.root.join("stats").join(State::read(&place.store.root).unwrap().packages["stats"].current.clone());
     assert!(super::super::open(&place.gate, Some(&place.store), &tree).is_ok());
     std::fs::remove_file(beside(&tree, "zip.sig")).unwrap();
     assert_eq!(place.refused(place.code()), "signature.unsigned");
@@ -198,7 +199,8 @@ fn whatever_is_changed_in_an_installed_version_is_noticed() {
         let package = place.package("1.0.0", &[]);
         place.package("2.0.0", &[]);
         place.install(&package).unwrap();
-        let tree = place.store.root.join("stats").join(&State::read(&place.store.root).unwrap().packages["stats"].current);
+        let tree =
+            place.store.root.join("stats").join(&State::read(&place.store.root).unwrap().packages["stats"].current);
         change(&tree);
         assert_eq!(place.refused(place.code()), "package.changed", "{what}");
         // Installing it again repairs it.
@@ -234,7 +236,10 @@ fn refused_packages_change_nothing() {
     std::fs::write(beside(&package, "sig"), "00".repeat(64)).unwrap();
     assert_eq!(place.refused(place.install(&package)), "signature.bad_signature");
     assert_eq!(place.refused(place.install(Path::new("/none.zip"))), "package.not_found");
-    assert_eq!(place.refused(place.install(&place.package("../x", &[]).with_file_name("none.zip"))), "package.not_found");
+    assert_eq!(
+        place.refused(place.install(&place.package("../x", &[]).with_file_name("none.zip"))),
+        "package.not_found"
+    );
     assert_eq!((place.names(), std::fs::read(place.store.root.join("state.json")).unwrap()), before);
 }
 
@@ -247,7 +252,13 @@ const TRIALS: [Trial; 6] = [
     ("roll-back", two, |place| place.store.roll_back("stats"), Some("code of 2.0.0"), Some("code of 1.0.0")),
     ("approval", pending, |place| place.store.approve("stats"), Some("code of 1.0.0"), Some("code of 3.0.0")),
     ("removal", two, |place| place.store.remove("stats", None), Some("code of 2.0.0"), None),
-    ("install again", one, |place| place.install(&place.package("1.0.0", &[])), Some("code of 1.0.0"), Some("code of 1.0.0")),
+    (
+        "install again",
+        one,
+        |place| place.install(&place.package("1.0.0", &[])),
+        Some("code of 1.0.0"),
+        Some("code of 1.0.0"),
+    ),
 ];
 
 fn one(place: &Place) {
