@@ -164,6 +164,68 @@ error_codes! {
     /// A directory that is to be packed holds what no package may hold.
     PackageArchiveSource = 238, "package.archive.source";
 
+    /// The version of a package is missing or not allowed.
+    PackageVersionInvalid = 240, "package.version_invalid";
+    /// No package of that name or version is installed.
+    PackageNotInstalled = 241, "package.not_installed";
+    /// There is no previous version to go back to.
+    PackageNoPrevious = 242, "package.no_previous";
+    /// No version waits for approval.
+    PackageNothingPending = 243, "package.nothing_pending";
+    /// The record of installed packages can't be read or breaks a rule.
+    PackageStateInvalid = 244, "package.state_invalid";
+    /// No directory for packages is configured.
+    PackageNoStore = 245, "package.no_store";
+    /// Another process changes the installed packages at this moment.
+    PackageLocked = 246, "package.locked";
+    /// Files are not what was installed or verified.
+    PackageChanged = 247, "package.changed";
+    /// The plugin has no file of that name.
+    PackageAssetNotFound = 248, "package.asset_not_found";
+    /// A file of the plugin is larger than may be read at once.
+    PackageAssetTooLarge = 249, "package.asset_too_large";
+    /// A package that says it has no code contains some.
+    PackageUnexpectedCode = 250, "package.unexpected_code";
+    /// The package is larger than the limit, before anything of it is looked at.
+    PackageTooLarge = 251, "package.too_large";
+
+    /// A signature is required and there is none.
+    SignatureUnsigned = 300, "signature.unsigned";
+    /// The signature is of no key that is trusted for this.
+    SignatureUntrustedKey = 301, "signature.untrusted_key";
+    /// The signature does not fit the content.
+    SignatureBad = 302, "signature.bad_signature";
+    /// The signature or its key is not valid at this time.
+    SignatureExpired = 303, "signature.expired";
+    /// The key or the content was revoked.
+    SignatureRevoked = 304, "signature.revoked";
+    /// An older release than one that was accepted before.
+    SignatureRollback = 305, "signature.rollback";
+    /// Name or version is not what was signed.
+    SignatureNameMismatch = 306, "signature.name_mismatch";
+    /// A signature file is malformed.
+    SignatureMalformed = 307, "signature.malformed";
+    /// The signer asks for a newer host.
+    SignatureHostTooOld = 308, "signature.host_too_old";
+    /// The permissions that are asked for are not those that were signed.
+    SignaturePermissionsMismatch = 309, "signature.permissions_mismatch";
+    /// Fewer signers than the trust store demands.
+    SignatureThreshold = 310, "signature.threshold";
+    /// A weaker kind of signature than this name had before.
+    SignatureFormatDowngrade = 311, "signature.format_downgrade";
+    /// A public key is malformed or weak.
+    SignatureKeyInvalid = 320, "signature.key_invalid";
+    /// A private key can't be read.
+    SignaturePrivateKeyInvalid = 321, "signature.private_key_invalid";
+    /// Others may read the file of a private key.
+    SignaturePrivateKeyExposed = 322, "signature.private_key_exposed";
+    /// The trust store can't be read, or others may write it.
+    SignatureTrustUnreadable = 330, "signature.trust_unreadable";
+    /// The trust store breaks a rule.
+    SignatureTrustInvalid = 331, "signature.trust_invalid";
+    /// The trust store has such a key already, or no such key.
+    SignatureTrustConflict = 332, "signature.trust_conflict";
+
     /// The plugin has no permission of the needed type and access.
     PolicyPermissionMissing = 400, "policy.permission_missing";
     /// The plugin is blocked.
@@ -335,7 +397,8 @@ impl ErrorCode {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::PolicyRateLimited
+            Self::PackageLocked
+                | Self::PolicyRateLimited
                 | Self::PolicyOutboundBusy
                 | Self::PluginDeadline
                 | Self::LifecycleBusy

@@ -3,11 +3,12 @@
 pub mod config;
 pub mod learning;
 mod loading;
+mod packages;
 mod policies;
 mod policy_watch;
 mod reports;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +24,7 @@ use crate::lifecycle::events::{HubSink, Subscriber};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
+use crate::package::{Gate, Store};
 use crate::plugin::call::around;
 use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink};
 use crate::policy::DefaultRules;
@@ -49,6 +51,8 @@ pub struct Manager {
     translations: Arc<Translations>,
     rules: DefaultRules,
     settings: config::Settings,
+    gate: Gate,
+    packages: Option<Store>,
     graph: Arc<WaitGraph>,
     /// Held while a plugin is put into or out of service, or its policy is changed.
     changing: Mutex<()>,
@@ -103,6 +107,8 @@ impl Manager {
             watch: OnceLock::new(),
             translations,
             rules: config.default_rules()?,
+            gate: config.packages.gate(config.limits.module.bytes)?,
+            packages: config.packages.store(),
             settings: config.settings(),
             graph: Arc::default(),
             changing: Mutex::new(()),
@@ -116,7 +122,8 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Loads the plugin at `path`, a `.wasm` file or a directory with a manifest; gives the name it is called by.
+    /// Loads the plugin at `path`: a package, a `.wasm` file, an installed version or a directory with a manifest; gives
+    /// the name it is called by.
     pub fn load(&self, path: &Path) -> Result<Arc<str>> {
         self.check_running()?;
         loading::load(self, path)
@@ -131,8 +138,8 @@ impl Manager {
         let Some(generation) = slot.swap(None) else {
             return self.registry.loaded(plugin).map(drop);
         };
-        self.translations.register(&slot.name, None);
         self.keep_evidence(&slot, &generation);
+        self.translations.register(&slot.name, BTreeMap::new(), None);
         self.emit(Event::new("plugin.unloaded", &slot.name));
         drop(turn);
         let drained = generation.drain(patience);

@@ -60,9 +60,10 @@ fn summary(slot: &Arc<Slot>) -> Option<Value> {
         "name": &*slot.name,
         "version": registration.version(),
         "description": registration.document().get("description").cloned().unwrap_or(Value::Null),
-        "runtime": "wasm",
+        "runtime": generation.packaged.runtime,
         "enabled": slot.is_enabled(),
         "origin": generation.origin,
+        "signature": generation.packaged.signature,
         "policy": {
             "status": in_force.policy.status().name(),
             "source": match in_force.policy.source() {

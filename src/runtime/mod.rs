@@ -1,3 +1,4 @@
 //! What runs plugins.
 
+pub mod template;
 pub mod wasm;

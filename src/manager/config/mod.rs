@@ -1,6 +1,7 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
 mod outbound;
+pub mod packages;
 mod store;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
+pub use self::packages::PackagesConfig;
 use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
@@ -58,6 +60,8 @@ pub struct Config {
     pub sensitive_tables: Vec<String>,
     /// Bounds that no policy can exceed.
     pub limits: LimitsConfig,
+    /// Packages and signatures.
+    pub packages: PackagesConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
     pub signals: SignalsConfig,
 }
@@ -175,6 +179,7 @@ pub(super) struct Settings {
     pub(super) max_memory_bytes: usize,
     pub(super) max_instances: u32,
     pub(super) max_message_bytes: usize,
+    pub(super) max_asset_bytes: usize,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
 }
@@ -194,6 +199,7 @@ impl Default for Config {
             policy_store: PolicyStoreConfig::default(),
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
+            packages: PackagesConfig::default(),
             signals: SignalsConfig::default(),
         }
     }
@@ -270,6 +276,7 @@ impl Config {
         }
         self.http.as_ref().map_or(Ok(()), HttpConfig::check)?;
         self.mail.as_ref().map_or(Ok(()), MailConfig::check)?;
+        self.packages.check()?;
         self.policy_texts()?;
         Ok(self)
     }
@@ -326,6 +333,7 @@ impl Config {
             max_memory_bytes: limits.max_memory_bytes,
             max_instances: limits.max_instances,
             max_message_bytes: limits.max_message_bytes,
+            max_asset_bytes: self.packages.limits.asset_bytes,
             module: ScanLimits {
                 module_bytes: limits.module.bytes,
                 functions: limits.module.functions,
@@ -426,6 +434,8 @@ fn check_sections(text: &[u8]) -> Result<()> {
         "/limits",
         "/limits/module",
         "/policy_store",
+        "/packages",
+        "/packages/limits",
     ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
@@ -461,6 +471,12 @@ mod tests {
             r#"{"limits":{"max_instances":0}}"#,
             r#"{"limits":{"max_instances":-1}}"#,
             r#"{"config":{"database":true}}"#,
+            r#"{"packages":{"signatures":"maybe"}}"#,
+            r#"{"packages":{"keys":["00"]}}"#,
+            r#"{"packages":{"keys":["0000000000000000000000000000000000000000000000000000000000000000"]}}"#,
+            r#"{"packages":{"limits":{"ratio":0}}}"#,
+            r#"{"packages":{"limits":{"asset_bytes":0}}}"#,
+            r#"{"packages":[]}"#,
             r#"{"database":{"dialect":"mysql","sqlite":{"path":":memory:"}}}"#,
         ] {
             assert_eq!(code(text), ErrorCode::ArgumentConfig, "{text}");
