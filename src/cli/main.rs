@@ -3,6 +3,7 @@
 mod check_policy;
 mod check_sql;
 mod inspect;
+mod jail;
 mod new;
 mod run;
 
@@ -30,6 +31,9 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Tell what this machine offers.
     Doctor,
+    /// The jail of native plugins: run a program in it, or tell how strong it is here.
+    #[command(subcommand)]
+    Jail(jail::Command),
     /// Make a new plugin that builds and runs.
     New(new::Arguments),
     /// Ask the gates without a plugin or a database: one JSON object per line in, one verdict per line out.
@@ -60,7 +64,7 @@ struct HostOptions {
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -68,8 +72,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<()> {
-    match command {
+fn execute(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Jail(command) => return jail::run(command),
         Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => print_line(&pretty(&doctor::report())),
@@ -82,7 +87,8 @@ fn execute(command: Command) -> Result<()> {
             };
             done.or_else(ignore_closed_pipe)
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// For people a sentence and its code, for programs a JSON object.

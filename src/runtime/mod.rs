@@ -1,3 +1,4 @@
 //! What runs plugins.
 
+pub mod process;
 pub mod wasm;
