@@ -59,9 +59,9 @@ impl Groups {
             return Ok(version);
         }
         let mut fault = Fault::new("cgroup", libc::ENOENT);
-        for parent in parents(&hierarchy, request) {
+        for (parent, may_change) in parents(&hierarchy, request) {
             let path = parent.join(&request.group);
-            if hierarchy.is_unified && !hands_on(&parent, controller) {
+            if hierarchy.is_unified && !hands_on(&parent, controller, may_change) {
                 fault = Fault { step: "cgroup_controller", errno: 0, place: parent.to_string_lossy().into_owned() };
                 continue;
             }
@@ -149,21 +149,25 @@ fn mounted_at(line: &str, controller: &str, is_unified: bool, own: &str) -> Opti
     let mut place = place.split(' ').skip(3);
     let (root, mount) = (place.next()?, place.next()?);
     let below = own.strip_prefix(root.trim_end_matches('/'))?.trim_start_matches('/');
-    fits.then(|| Hierarchy { mount: mount.into(), own: Path::new(mount).join(below), is_unified })
+    // Joining nothing would leave a slash behind.
+    let own = if below.is_empty() { PathBuf::from(mount) } else { Path::new(mount).join(below) };
+    fits.then(|| Hierarchy { mount: mount.into(), own, is_unified })
 }
 
-fn parents(hierarchy: &Hierarchy, request: &Request) -> Vec<PathBuf> {
+/// Places for a new group, each with whether it is the host's own business what the place hands on.
+fn parents(hierarchy: &Hierarchy, request: &Request) -> Vec<(PathBuf, bool)> {
     let chosen = request.group_parent.as_ref().map(|parent| hierarchy.mount.join(parent.trim_start_matches('/')));
     let above = hierarchy.own.parent().filter(|above| above.starts_with(&hierarchy.mount)).map(Path::to_path_buf);
-    chosen.into_iter().chain([hierarchy.own.clone()]).chain(above).collect()
+    let own = chosen.into_iter().chain([hierarchy.own.clone()]).map(|own| (own, true));
+    own.chain(above.map(|above| (above, false))).collect()
 }
 
 /// True when groups below `parent` get this controller of version 2.
-fn hands_on(parent: &Path, controller: &str) -> bool {
+fn hands_on(parent: &Path, controller: &str, may_change: bool) -> bool {
     let file = parent.join("cgroup.subtree_control");
     let has = || fs::read_to_string(&file).is_ok_and(|names| names.split_whitespace().any(|name| name == controller));
     // Refused where processes sit in the parent itself, or where the launcher may not.
-    has() || fs::write(&file, format!("+{controller}")).is_ok_and(|()| has())
+    has() || may_change && fs::write(&file, format!("+{controller}")).is_ok_and(|()| has())
 }
 
 /// Writes the limit of one controller; 0 is no limit.

@@ -4,6 +4,10 @@
 mod calls;
 mod contract;
 mod hostile;
+mod jail_escape;
+mod jail_levels;
+mod jail_life;
+mod jail_support;
 mod layering;
 mod policy_swap;
 mod sandbox;

@@ -122,6 +122,12 @@ impl JailSpec {
         }
         for path in self.read_only.iter().chain(&self.sockets) {
             check_path(path)?;
+            if !path.exists() {
+                return Err(refused(format!(
+                    "the path `{}` does not exist (create it, or leave it out)",
+                    path.display()
+                )));
+            }
         }
         if self.limits.threads == 0 || self.limits.open_files < 16 {
             return Err(refused("a plugin needs at least 1 thread and 16 open files".into()));
