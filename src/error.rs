@@ -366,6 +366,16 @@ error_codes! {
     EnvironmentStore = 810, "environment.store";
     /// The policy store may be read, but not written.
     EnvironmentStoreReadOnly = 811, "environment.store_read_only";
+    /// The launcher of native plugins can't be started, or went away.
+    EnvironmentJailLauncher = 820, "environment.jail_launcher";
+    /// Less of the jail can be had on this machine than the plugin's policy asks for.
+    EnvironmentJailLevel = 821, "environment.jail_level";
+    /// A step of the jail failed that nothing can stand in for.
+    EnvironmentJailStep = 822, "environment.jail_step";
+    /// What is asked of the jail is refused: a path, a variable or a limit.
+    EnvironmentJailRequest = 823, "environment.jail_request";
+    /// The file is not a program that this machine runs natively.
+    EnvironmentJailProgram = 824, "environment.jail_program";
 
     /// A fault of this library.
     InternalBug = 900, "internal.bug";

@@ -5,6 +5,7 @@ mod check_policy;
 mod check_sql;
 mod inspect;
 mod keygen;
+mod jail;
 mod new;
 mod pack;
 mod package;
@@ -53,6 +54,9 @@ enum Command {
     /// Decide whose signatures count.
     #[command(subcommand)]
     Trust(trust::Command),
+    /// The jail of native plugins: run a program in it, or tell how strong it is here.
+    #[command(subcommand)]
+    Jail(jail::Command),
     /// Make a new plugin that builds and runs.
     New(new::Arguments),
     /// Show and change stored policies, suggest them, and look back.
@@ -103,6 +107,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Trust(command) => trust::run(&command),
+        Command::Jail(command) => return jail::run(command),
         Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Doctor => print_line(&pretty(&doctor::report())),

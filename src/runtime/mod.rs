@@ -1,4 +1,5 @@
 //! What runs plugins.
 
 pub mod template;
+pub mod process;
 pub mod wasm;
