@@ -260,3 +260,38 @@ fn scope_element(target: &StrictUrl) -> String {
         port => format!("{host}:{port}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{DefaultRules, ResourceRequest, document};
+
+    fn policy() -> Policy {
+        let text = br#"{"version":1,"status":"approved","permissions":[{"type":"email","scope":["@example.com"]}]}"#;
+        let (document, _) = document::parse(text).unwrap();
+        Policy::from_document(&document, &ResourceRequest::default(), &DefaultRules::default())
+    }
+
+    #[test]
+    fn mails_are_bounded_and_go_to_each_address_once() {
+        let to = |count: usize| (0..count).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>();
+        let code = |to: &[String], body: &str| policy().checked_mail(to, "s", body).map_err(|error| error.code());
+        assert_eq!(code(&to(MAX_RECIPIENTS), "").map(|to| to.len()), Ok(MAX_RECIPIENTS));
+        assert_eq!(code(&to(MAX_RECIPIENTS + 1), ""), Err(ErrorCode::PolicyEmailTooLarge));
+        assert_eq!(code(&to(1), &"x".repeat(MAX_MAIL_BYTES)).map(|to| to.len()), Ok(1));
+        assert_eq!(code(&to(1), &"x".repeat(MAX_MAIL_BYTES + 1)), Err(ErrorCode::PolicyEmailTooLarge));
+        let twice = ["A@example.com", "A@EXAMPLE.com", "a@example.com"].map(str::to_owned);
+        assert_eq!(code(&twice, ""), Ok(vec!["A@example.com".to_owned(), "a@example.com".to_owned()]));
+    }
+
+    #[test]
+    fn headers_are_bounded() {
+        let fields = |count: usize, length: usize| {
+            (0..count).map(|n| (format!("x-{n}"), "v".repeat(length))).collect::<Vec<_>>()
+        };
+        assert!(check_headers(&fields(MAX_HEADERS, 1)).is_ok());
+        assert!(check_headers(&fields(MAX_HEADERS + 1, 1)).is_err());
+        assert!(check_headers(&fields(2, 8_000)).is_ok());
+        assert!(check_headers(&fields(3, 8_000)).is_err());
+    }
+}

@@ -1,5 +1,6 @@
 //! The text of an e-mail: headers that only the host decides, and a body in which no byte of a plugin ends a line.
 
+use base64::Engine;
 use getrandom::fill;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -11,6 +12,12 @@ use crate::host::Mail;
 
 /// Longest line of a message (RFC 5321, without the line end).
 const MAX_LINE_BYTES: usize = 998;
+
+/// Longest word of a subject that is left as it is.
+const MAX_WORD_BYTES: usize = 60;
+
+/// Bytes of one encoded word before they are encoded; 75 characters are allowed after.
+const MAX_ENCODED_BYTES: usize = 45;
 
 /// What all e-mails of a host have in common.
 #[derive(Debug)]
@@ -56,7 +63,7 @@ impl Letterhead {
             builder = builder.to(Mailbox::new(None, address));
         }
         let id = format!("<{}@{}>", random_name()?, self.from.email.domain());
-        Ok(builder.subject(mail.subject.as_str()).date_now().message_id(Some(id)))
+        Ok(builder.raw_header(subject(&mail.subject)).date_now().message_id(Some(id)))
     }
 }
 
@@ -75,6 +82,34 @@ fn recipient(address: &str) -> Result<Address> {
         let context = format!("recipient `{address}` can't be written into an e-mail");
         Error::new(ErrorCode::PolicyEmailInvalid, context).with_source(error)
     })
+}
+
+/// The subject as it is where every server and reader takes it so, else in encoded words (RFC 2047): text beyond ASCII, words
+/// that no line has room for, and what would be taken for an encoded word.
+fn subject(text: &str) -> HeaderValue {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && !text.contains("=?")
+        && text.trim() == text
+        && text.split(' ').all(|word| word.len() <= MAX_WORD_BYTES);
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if is_plain {
+        return HeaderValue::new(name, text.to_owned());
+    }
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), encoded_words(text))
+}
+
+fn encoded_words(text: &str) -> String {
+    let mut words = Vec::new();
+    let mut piece = String::new();
+    for character in text.chars() {
+        if piece.len() + character.len_utf8() > MAX_ENCODED_BYTES {
+            words.push(std::mem::take(&mut piece));
+        }
+        piece.push(character);
+    }
+    words.push(piece);
+    let encode = |word: String| format!("=?utf-8?B?{}?=", base64::engine::general_purpose::STANDARD.encode(word));
+    words.into_iter().map(encode).collect::<Vec<_>>().join("\r\n ")
 }
 
 fn random_name() -> Result<String> {
@@ -128,6 +163,18 @@ mod tests {
                 let text = written(subject, body, false);
                 assert!(is_well_formed(text.as_bytes()), "{subject} {body} {text}");
             }
+        }
+    }
+
+    #[test]
+    fn subjects_that_mean_something_to_mailers_are_encoded() {
+        for (subject, line) in [
+            ("a b", "Subject: a b\r\n"),
+            ("=?utf-8?q?=0d=0a?=", "Subject: =?utf-8?B?PT91dGYtOD9xPz0wZD0wYT89?=\r\n"),
+            ("ä", "Subject: =?utf-8?B?w6Q=?=\r\n"),
+            (" a", "Subject: =?utf-8?B?IGE=?=\r\n"),
+        ] {
+            assert!(written(subject, "", false).contains(line), "{subject}");
         }
     }
 
