@@ -90,7 +90,7 @@ pub enum EncryptionConfig {
 /// A text that is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Secret(String);
+pub struct Secret(#[cfg_attr(not(feature = "mail"), expect(dead_code, reason = "only the mailer reads it"))] String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
