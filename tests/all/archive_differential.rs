@@ -182,7 +182,7 @@ fn mutant(dice: &mut Dice) -> Vec<u8> {
         zip64: dice.one_in(5),
         refers: false,
     };
-    let ending = Ending { refers: ending.zip64 && dice.one_in(2), ..ending };
+    let ending = Ending { refers: ending.zip64 && !dice.one_in(4), ..ending };
     let built = build_with(&files, &ending);
     let mut bytes = built.bytes.clone();
     for _ in 0..*dice.pick(&[0, 0, 0, 1, 1, 2, 3]) {

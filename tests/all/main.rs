@@ -4,6 +4,7 @@
 mod archive_build;
 mod archive_differential;
 mod archive_hostile;
+mod archive_hostile_entries;
 mod archive_tools;
 mod attack_cache;
 mod attack_config;

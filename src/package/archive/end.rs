@@ -132,6 +132,11 @@ fn agreed(short: Claim, wide: Claim) -> Result<Claim> {
     let agree = same(short.entries, u16::MAX.into(), wide.entries)
         && same(short.size, u32::MAX.into(), wide.size)
         && same(short.offset, u32::MAX.into(), wide.offset);
+    // Readers that meet no reference don't look for what it refers to, and find the directory by its size elsewhere.
+    let refers = short.entries == u64::from(u16::MAX) || [short.size, short.offset].contains(&u32::MAX.into());
+    if !refers {
+        return Err(refuse(ErrorCode::PackageArchiveZip64, "has a zip64 end record that nothing refers to"));
+    }
     if agree {
         return Ok(wide);
     }
