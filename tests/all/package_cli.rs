@@ -85,7 +85,10 @@ fn the_way_from_a_key_to_a_roll_back() {
 
     let install = format!("package install one.zip --dir plugins --key {key} --require-signature --json");
     assert_eq!(field(&cli.json(&install), "change"), "installed");
-    cli.source("2.0.0", &json!({"resources": {"permissions": [{"type": "db", "access": "read", "scope": ["ticket"]}]}}));
+    cli.source(
+        "2.0.0",
+        &json!({"resources": {"permissions": [{"type": "db", "access": "read", "scope": ["ticket"]}]}}),
+    );
     cli.json("pack source -o two.zip --json");
     cli.json("sign two.zip --key release.key --sequence 2 --json");
     let waiting = cli.json(&install.replace("one.zip", "two.zip"));

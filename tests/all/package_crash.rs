@@ -88,7 +88,10 @@ fn a_killed_program_leaves_the_old_or_the_new_version() {
             killed += 1;
         }
         let after = loaded(&store);
-        assert!(after == before || possible.contains(&after), "trial {trial}: {before:?} became {after:?} by {arguments:?}");
+        assert!(
+            after == before || possible.contains(&after),
+            "trial {trial}: {before:?} became {after:?} by {arguments:?}"
+        );
     }
     assert!(killed > 0, "{finished} trials ended before they were killed");
     assert!(Command::new(PROGRAM).args(install(1)).stdout(Stdio::null()).status().unwrap().success());

@@ -78,10 +78,6 @@ fn install(host: &Host, path: &Path) -> Result<Value> {
     host.manager.install_package(path, b"", &|_| {})
 }
 
-fn version(host: &Host) -> Value {
-    host.manager.list()[0]["version"].clone()
-}
-
 fn unload(host: &Host, name: &str) {
     host.manager.unload(name, std::time::Duration::ZERO).unwrap();
 }
@@ -208,7 +204,11 @@ fn revocation_acts_on_the_next_load_and_an_unreadable_trust_store_stops_all() {
     let packages = json!({"trust_file": trust, "directory": directory.path().join("plugins")});
     let host = Host::with(json!({ "packages": packages }));
     let package = write_package(directory.path(), "1.0.0");
-    assert_eq!(refused(host.manager.load(&package)), "signature.trust_unreadable", "a missing store is not an empty one");
+    assert_eq!(
+        refused(host.manager.load(&package)),
+        "signature.trust_unreadable",
+        "a missing store is not an empty one"
+    );
     let entry = |seed: u8, label: &str| json!({"public_key": secret(seed).public().to_string(), "label": label, "names": ["st*"]});
     host.manager.trust_key(entry(1, "release").to_string().as_bytes()).unwrap();
     assert_eq!(refused(host.manager.trust_key(entry(1, "again").to_string().as_bytes())), "signature.trust_conflict");
@@ -320,7 +320,12 @@ fn files_that_are_exchanged_after_verification_never_run() {
         .find(|path| path.is_dir())
         .unwrap();
     // Each target is exchanged by rename, by a link and in place.
-    let targets = [(good.clone(), evil.clone()), (wasm.clone(), evil_wasm.clone()), (beside(&tree, "zip"), evil), (tree.join("plugin.wasm"), evil_wasm)];
+    let targets = [
+        (good.clone(), evil.clone()),
+        (wasm.clone(), evil_wasm.clone()),
+        (beside(&tree, "zip"), evil),
+        (tree.join("plugin.wasm"), evil_wasm),
+    ];
     let originals: Vec<Vec<u8>> = targets.iter().map(|(target, _)| std::fs::read(target).unwrap()).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (mut ran, mut refusals) = (0, 0);
