@@ -77,6 +77,64 @@ enum goatflow_plugin_status {
     GOATFLOW_PLUGIN_STATUS_PACKAGE_REGISTRATION_INVALID = 208,
     GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_INVALID = 209,
     GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_MISMATCH = 210,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_LAYOUT = 211,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRUNCATED = 212,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_PREPENDED = 213,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRAILING = 214,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SEVERAL_ENDS = 215,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_MULTI_DISK = 216,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_ZIP64 = 217,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_HEADER_MISMATCH = 218,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DESCRIPTOR = 219,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_EXTRA = 220,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_FEATURE = 221,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_ENCRYPTED = 222,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_METHOD = 223,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_NAME = 224,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRAVERSAL = 225,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_NAME_ENCODING = 226,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DUPLICATE = 227,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_COLLISION = 228,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_LINK = 229,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_KIND = 230,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DEPTH = 231,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_COUNT = 232,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SIZE = 233,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_RATIO = 234,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SIZE_MISMATCH = 235,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_CRC = 236,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_CONTENT = 237,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SOURCE = 238,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_VERSION_INVALID = 240,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NOT_INSTALLED = 241,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NO_PREVIOUS = 242,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NOTHING_PENDING = 243,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_STATE_INVALID = 244,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NO_STORE = 245,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_LOCKED = 246,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_CHANGED = 247,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ASSET_NOT_FOUND = 248,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ASSET_TOO_LARGE = 249,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_UNEXPECTED_CODE = 250,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_TOO_LARGE = 251,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_UNSIGNED = 300,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_UNTRUSTED_KEY = 301,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_BAD_SIGNATURE = 302,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_EXPIRED = 303,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_REVOKED = 304,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_ROLLBACK = 305,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_NAME_MISMATCH = 306,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_MALFORMED = 307,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_HOST_TOO_OLD = 308,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PERMISSIONS_MISMATCH = 309,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_THRESHOLD = 310,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_FORMAT_DOWNGRADE = 311,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_KEY_INVALID = 320,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PRIVATE_KEY_INVALID = 321,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PRIVATE_KEY_EXPOSED = 322,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_UNREADABLE = 330,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_INVALID = 331,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_CONFLICT = 332,
     GOATFLOW_PLUGIN_STATUS_POLICY_PERMISSION_MISSING = 400,
     GOATFLOW_PLUGIN_STATUS_POLICY_BLOCKED = 401,
     GOATFLOW_PLUGIN_STATUS_POLICY_FUNCTION_UNKNOWN = 402,
@@ -891,7 +949,7 @@ int32_t goatflow_plugin_manager_shutdown(const struct goatflow_plugin_manager *m
 void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager);
 
 /**
- * Load a plugin: a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
+ * Load a plugin: a package (`.zip`), a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
  *
  * Reads, checks, compiles and starts it, and lets it register. Blocks for as long as that takes, within the configured
  * time. A plugin that fails at any step is not loaded.
@@ -904,7 +962,7 @@ void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager)
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any; loads of different plugins run side by side.
- * Errors: `…_STATUS_PACKAGE_…` when the package or module is refused, `…_STATUS_PLUGIN_…` when its code fails,
+ * Errors: `…_STATUS_PACKAGE_…` and `…_STATUS_SIGNATURE_…` when it is refused, `…_STATUS_PLUGIN_…` when its code fails,
  * `…_STATUS_LIFECYCLE_ALREADY_LOADED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`,
  * `…_STATUS_ARGUMENT_…`.
  * Since: ABI 1.
@@ -1224,6 +1282,220 @@ int32_t goatflow_plugin_operation_cancel(const struct goatflow_plugin_operation 
 void goatflow_plugin_operation_free(const struct goatflow_plugin_operation *operation);
 
 /**
+ * Look at a package as installation would: signatures, archive, manifest. Nothing is changed, no code runs.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path of a package.
+ * - `out_json`: JSON object: name, version, runtime, hashes, signature status, what it asks for, entries; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_SIGNATURE_…` and `…_STATUS_PACKAGE_…` when it would be refused, `…_STATUS_ENVIRONMENT_IO`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_inspect(const struct goatflow_plugin_manager *manager,
+                                        const char *path,
+                                        size_t path_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Install a package: verify, inspect, write, record.
+ *
+ * No code of it runs, and what is loaded stays loaded. A crash at any point leaves the old version or the new one. A version
+ * that asks for more than was approved waits for `goatflow_plugin_package_approve`, and the old one stays current.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path of a package; its signatures are in `<path>.sig` and `<path>.gksig`.
+ * - `options_json`, `options_json_len`: JSON object `{"allow_downgrade": bool, "approve": bool}`; `(NULL, 0)` = neither.
+ * - `out_json`: JSON object: what was done, versions, `needs_approval`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_…` and `…_STATUS_PACKAGE_…` when it is refused, `…_STATUS_PACKAGE_NO_STORE`,
+ * `…_STATUS_PACKAGE_LOCKED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_install(const struct goatflow_plugin_manager *manager,
+                                        const char *path,
+                                        size_t path_len,
+                                        const char *options_json,
+                                        size_t options_json_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * List installed packages with their versions.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_list(const struct goatflow_plugin_manager *manager,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Load the current version of an installed package.
+ *
+ * Package, signatures and files are verified again; what was verified is what runs. Blocks as `goatflow_plugin_manager_load`.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package, by which the plugin is called, too.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; loads of different plugins run side by side.
+ * Errors: as `goatflow_plugin_manager_load`, `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_CHANGED`,
+ * `…_STATUS_PACKAGE_NO_STORE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_load(const struct goatflow_plugin_manager *manager,
+                                     const char *name,
+                                     size_t name_len,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make the previous version of a package the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_NO_PREVIOUS`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_rollback(const struct goatflow_plugin_manager *manager,
+                                         const char *name,
+                                         size_t name_len,
+                                         struct goatflow_plugin_buffer *out_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Approve what the waiting version of a package asks for, and make it the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_NOTHING_PENDING`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_approve(const struct goatflow_plugin_manager *manager,
+                                        const char *name,
+                                        size_t name_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Remove a package, or one version of it that is not the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `version`, `version_len`: version to remove; `(NULL, 0)` = all.
+ * - `out_json`: JSON object: what was done, versions that are left; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_remove(const struct goatflow_plugin_manager *manager,
+                                       const char *name,
+                                       size_t name_len,
+                                       const char *version,
+                                       size_t version_len,
+                                       struct goatflow_plugin_buffer *out_json,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * List the files that a loaded plugin brought: assets, templates and translations.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a loaded plugin.
+ * - `out_json`: JSON array of `{"name", "size", "sha256"}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_asset_list(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Read a file that a loaded plugin brought: the bytes that were verified when it was loaded, or an error.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a loaded plugin.
+ * - `name`, `name_len`: name of the file as listed, for example `templates/page.html`.
+ * - `out_bytes`: content; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_PACKAGE_ASSET_NOT_FOUND`, `…_STATUS_PACKAGE_ASSET_TOO_LARGE`, `…_STATUS_PACKAGE_CHANGED`,
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_asset_read(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   const char *name,
+                                   size_t name_len,
+                                   struct goatflow_plugin_buffer *out_bytes,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
  * Get the policy of a plugin: what is stored, what is in force, and where each line of it comes from.
  *
  * Parameters:
@@ -1463,6 +1735,114 @@ int32_t goatflow_plugin_subscription_new(const struct goatflow_plugin_manager *m
  * Since: ABI 1.
  */
 void goatflow_plugin_subscription_free(const struct goatflow_plugin_subscription *subscription);
+
+/**
+ * Get everything that is trusted: the trust store's file and the configured keys, as one document.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON object (see `goatflow_plugin_trust_schema`); release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_list(const struct goatflow_plugin_manager *manager,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Trust a further key: it is written to the configured trust store and counts from the next load on.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `key_json`, `key_json_len`: an entry of `keys` of a trust store (see `goatflow_plugin_trust_schema`).
+ * - `out_json`: everything that is trusted now, as JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`,
+ * `…_STATUS_SIGNATURE_TRUST_CONFLICT`, `…_STATUS_SIGNATURE_KEY_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_add(const struct goatflow_plugin_manager *manager,
+                                  const char *key_json,
+                                  size_t key_json_len,
+                                  struct goatflow_plugin_buffer *out_json,
+                                  const struct goatflow_plugin_error **out_error);
+
+/**
+ * Trust a key or a file no more: it counts from the next load on. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `revocation_json`, `revocation_json_len`: `{"key": label, key id or public key, "reason"}`, or `{"sha256", "reason"}`.
+ * - `out_json`: everything that is trusted now, as JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`,
+ * `…_STATUS_SIGNATURE_TRUST_CONFLICT`, `…_STATUS_SIGNATURE_KEY_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_revoke(const struct goatflow_plugin_manager *manager,
+                                     const char *revocation_json,
+                                     size_t revocation_json_len,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of trust stores.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_schema(struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Check a raw Ed25519 signature, strictly: second spellings, weak keys and keys outside the prime-order group are refused.
+ *
+ * Parameters:
+ * - `public_key`, `public_key_len`: 32 bytes.
+ * - `message`, `message_len`: what was signed.
+ * - `signature`, `signature_len`: 64 bytes.
+ * - `out_valid`: 1 when it is a valid signature, else 0; wrong lengths are not valid.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_signature_check(const uint8_t *public_key,
+                                        size_t public_key_len,
+                                        const uint8_t *message,
+                                        size_t message_len,
+                                        const uint8_t *signature,
+                                        size_t signature_len,
+                                        int32_t *out_valid,
+                                        const struct goatflow_plugin_error **out_error);
 
 /**
  * Get the version of the ABI that the library implements.
