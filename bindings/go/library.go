@@ -166,6 +166,9 @@ func (l *Library) document(which C.int) (json.RawMessage, error) {
 	return l.takeDocument(C.gfp_document(l.table, which, &out), &out)
 }
 
+// TrustSchema is the JSON Schema of trust stores.
+func (l *Library) TrustSchema() (json.RawMessage, error) { return l.document(C.GFP_TRUST_SCHEMA) }
+
 // ValidatePolicy checks a policy document (any form that NewManager takes) without putting it into force. An invalid
 // document is no error: the report tells.
 func (l *Library) ValidatePolicy(policy any) (json.RawMessage, error) {

@@ -17,7 +17,10 @@
   X(queue_next) X(queue_free) X(cancellation_new) X(cancellation_cancel) X(cancellation_free) X(function_resolve)      \
   X(function_call_into) X(function_free) X(policy_get) X(policy_set) X(policy_validate) X(policy_schema)               \
   X(policy_suggest) X(policy_apply) X(policy_observe) X(policy_check) X(policy_check_document) X(policy_history)       \
-  X(manager_provide) X(manager_declare) X(reply_set_result) X(reply_set_error) X(subscription_new) X(subscription_free)
+  X(manager_provide) X(manager_declare) X(reply_set_result) X(reply_set_error) X(subscription_new)                     \
+  X(subscription_free) X(package_inspect) X(package_install) X(package_list) X(package_load) X(package_rollback)       \
+  X(package_approve) X(package_remove) X(asset_list) X(asset_read) X(trust_list) X(trust_add) X(trust_revoke)          \
+  X(trust_schema) X(signature_check)
 
 struct gfp_library {
 #define X(name) __typeof__(&goatflow_plugin_##name) name;
@@ -106,6 +109,7 @@ int32_t gfp_document(const gfp_library *library, int which, gfp_out *out) {
   int32_t status = which == GFP_STATUS_TABLE    ? library->status_table(&buffer, &error)
                    : which == GFP_DOCTOR        ? library->doctor(&buffer, &error)
                    : which == GFP_CONFIG_SCHEMA ? library->config_schema(&buffer, &error)
+                   : which == GFP_TRUST_SCHEMA  ? library->trust_schema(&buffer, &error)
                                                 : library->policy_schema(&buffer, &error);
   return finish_buffer(status, &buffer, error, out);
 }
@@ -206,6 +210,38 @@ int32_t gfp_policy_set(const gfp_library *library, uintptr_t manager, const char
   int32_t status = library->policy_set(HANDLE(manager, manager), plugin, plugin_len, policy, policy_len,
                                        expected_revision, &revision, &error);
   out->number = revision;
+  return finish(status, error, out);
+}
+
+int32_t gfp_package(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
+                    const char *more, size_t more_len, gfp_out *out) {
+  const goatflow_plugin_manager *handle = HANDLE(manager, manager);
+  goatflow_plugin_buffer result = {0};
+  const goatflow_plugin_error *error = NULL;
+  int32_t status =
+      which == GFP_PACKAGE_INSPECT    ? library->package_inspect(handle, text, text_len, &result, &error)
+      : which == GFP_PACKAGE_INSTALL  ? library->package_install(handle, text, text_len, more, more_len, &result, &error)
+      : which == GFP_PACKAGE_LIST     ? library->package_list(handle, &result, &error)
+      : which == GFP_PACKAGE_LOAD     ? library->package_load(handle, text, text_len, &error)
+      : which == GFP_PACKAGE_ROLLBACK ? library->package_rollback(handle, text, text_len, &result, &error)
+      : which == GFP_PACKAGE_APPROVE  ? library->package_approve(handle, text, text_len, &result, &error)
+      : which == GFP_PACKAGE_REMOVE   ? library->package_remove(handle, text, text_len, more, more_len, &result, &error)
+      : which == GFP_ASSET_LIST       ? library->asset_list(handle, text, text_len, &result, &error)
+      : which == GFP_ASSET_READ       ? library->asset_read(handle, text, text_len, more, more_len, &result, &error)
+      : which == GFP_TRUST_LIST       ? library->trust_list(handle, &result, &error)
+      : which == GFP_TRUST_ADD        ? library->trust_add(handle, text, text_len, &result, &error)
+                                      : library->trust_revoke(handle, text, text_len, &result, &error);
+  return finish_buffer(status, &result, error, out);
+}
+
+int32_t gfp_signature_check(const gfp_library *library, const uint8_t *public_key, size_t public_key_len,
+                            const uint8_t *message, size_t message_len, const uint8_t *signature,
+                            size_t signature_len, gfp_out *out) {
+  const goatflow_plugin_error *error = NULL;
+  int32_t valid = 0;
+  int32_t status = library->signature_check(public_key, public_key_len, message, message_len, signature, signature_len,
+                                            &valid, &error);
+  out->number = (uint64_t)valid;
   return finish(status, error, out);
 }
 

@@ -46,7 +46,7 @@ typedef struct gfp_error_view {
 } gfp_error_view;
 
 // Documents that need no manager.
-enum { GFP_STATUS_TABLE, GFP_DOCTOR, GFP_CONFIG_SCHEMA, GFP_POLICY_SCHEMA };
+enum { GFP_STATUS_TABLE, GFP_DOCTOR, GFP_CONFIG_SCHEMA, GFP_POLICY_SCHEMA, GFP_TRUST_SCHEMA };
 
 // Documents and actions of one plugin of a manager.
 enum { GFP_REGISTRATION, GFP_STATS, GFP_LOGS, GFP_POLICY_GET, GFP_ENABLE };
@@ -95,6 +95,28 @@ int32_t gfp_policy_check_document(const gfp_library *library, const char *policy
                                   const char *request, size_t request_len, gfp_out *out);
 int32_t gfp_policy_history(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                            size_t limit, gfp_out *out);
+
+// What a manager does with packages, trust and files of plugins; each takes one or two texts.
+enum {
+  GFP_PACKAGE_INSPECT,
+  GFP_PACKAGE_INSTALL,
+  GFP_PACKAGE_LIST,
+  GFP_PACKAGE_LOAD,
+  GFP_PACKAGE_ROLLBACK,
+  GFP_PACKAGE_APPROVE,
+  GFP_PACKAGE_REMOVE,
+  GFP_ASSET_LIST,
+  GFP_ASSET_READ,
+  GFP_TRUST_LIST,
+  GFP_TRUST_ADD,
+  GFP_TRUST_REVOKE
+};
+int32_t gfp_package(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
+                    const char *more, size_t more_len, gfp_out *out);
+// out->number = 1 when the signature is valid.
+int32_t gfp_signature_check(const gfp_library *library, const uint8_t *public_key, size_t public_key_len,
+                            const uint8_t *message, size_t message_len, const uint8_t *signature,
+                            size_t signature_len, gfp_out *out);
 int32_t gfp_policy_validate(const gfp_library *library, const char *policy, size_t policy_len, gfp_out *out);
 
 // out->len = length of the result; it is in destination when out->data is 0, otherwise in the buffer.

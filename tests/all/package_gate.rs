@@ -78,10 +78,6 @@ fn install(host: &Host, path: &Path) -> Result<Value> {
     host.manager.install_package(path, b"", &|_| {})
 }
 
-fn version(host: &Host) -> Value {
-    host.manager.list()[0]["version"].clone()
-}
-
 fn unload(host: &Host, name: &str) {
     host.manager.unload(name, std::time::Duration::ZERO).unwrap();
 }

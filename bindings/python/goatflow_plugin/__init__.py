@@ -23,12 +23,13 @@ the call that led to them, or on threads of the library.
 
 from __future__ import annotations
 
+from ctypes import byref, c_int32, c_void_p
 from typing import Any, Dict, List
 
 from . import codes
 from ._arguments import Document, document
 from ._callbacks import HostCall, PendingReply
-from ._library import Library, fetch_json, functions, load_library
+from ._library import Library, check, fetch_json, functions, load_library
 from ._manager import Function, Manager, Subscription
 from ._operation import Cancellation, Completion, CompletionQueue, Operation
 from .codes import *  # noqa: F403
@@ -75,6 +76,22 @@ def policy_schema() -> Dict[str, Any]:
     return schema
 
 
+def trust_schema() -> Dict[str, Any]:
+    """JSON Schema of the trust store."""
+    c = functions()
+    schema: Dict[str, Any] = fetch_json(c, c.trust_schema)
+    return schema
+
+
+def is_valid_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Verdict over a raw Ed25519 signature, strictly: weak keys and second spellings are not valid."""
+    c = functions()
+    valid, error = c_int32(), c_void_p()
+    arguments = (public_key, len(public_key), message, len(message), signature, len(signature))
+    check(c, c.signature_check(*arguments, byref(valid), byref(error)), error)
+    return valid.value == 1
+
+
 def validate_policy(policy: Document) -> Dict[str, Any]:
     """A report on a policy document, in words; invalid documents are no exception."""
     c = functions()
@@ -110,7 +127,9 @@ __all__ = [
     "library_version",
     "load_library",
     "policy_schema",
+    "trust_schema",
     "status_table",
+    "is_valid_signature",
     "validate_policy",
     *codes.__all__,
 ]

@@ -47,6 +47,7 @@ from ._callbacks import (
 from ._landing import land, land_in
 from ._library import check, create, fetch, fetch_json, functions, perform
 from ._operation import Cancellation, CompletionQueue, Operation, Owned
+from ._packages import Packages
 from .codes import EnvironmentForked, LifecycleShutDown
 from .errors import PluginError
 
@@ -129,7 +130,7 @@ class Function(Owned):
             contexts.remove(number)
 
 
-class Manager(Owned):
+class Manager(Owned, Packages):
     """Loads plugins and calls them. Usable from any thread; close it, or use it in a `with` block.
 
     After `close` every method raises `ArgumentHandle`. After `os.fork` every method raises `EnvironmentForked` in the

@@ -38,6 +38,64 @@ class Status(enum.IntEnum):
     PACKAGE_REGISTRATION_INVALID = 208
     PACKAGE_NAME_INVALID = 209
     PACKAGE_NAME_MISMATCH = 210
+    PACKAGE_ARCHIVE_LAYOUT = 211
+    PACKAGE_ARCHIVE_TRUNCATED = 212
+    PACKAGE_ARCHIVE_PREPENDED = 213
+    PACKAGE_ARCHIVE_TRAILING = 214
+    PACKAGE_ARCHIVE_SEVERAL_ENDS = 215
+    PACKAGE_ARCHIVE_MULTI_DISK = 216
+    PACKAGE_ARCHIVE_ZIP64 = 217
+    PACKAGE_ARCHIVE_HEADER_MISMATCH = 218
+    PACKAGE_ARCHIVE_DESCRIPTOR = 219
+    PACKAGE_ARCHIVE_EXTRA = 220
+    PACKAGE_ARCHIVE_FEATURE = 221
+    PACKAGE_ARCHIVE_ENCRYPTED = 222
+    PACKAGE_ARCHIVE_METHOD = 223
+    PACKAGE_ARCHIVE_NAME = 224
+    PACKAGE_ARCHIVE_TRAVERSAL = 225
+    PACKAGE_ARCHIVE_NAME_ENCODING = 226
+    PACKAGE_ARCHIVE_DUPLICATE = 227
+    PACKAGE_ARCHIVE_COLLISION = 228
+    PACKAGE_ARCHIVE_LINK = 229
+    PACKAGE_ARCHIVE_KIND = 230
+    PACKAGE_ARCHIVE_DEPTH = 231
+    PACKAGE_ARCHIVE_COUNT = 232
+    PACKAGE_ARCHIVE_SIZE = 233
+    PACKAGE_ARCHIVE_RATIO = 234
+    PACKAGE_ARCHIVE_SIZE_MISMATCH = 235
+    PACKAGE_ARCHIVE_CRC = 236
+    PACKAGE_ARCHIVE_CONTENT = 237
+    PACKAGE_ARCHIVE_SOURCE = 238
+    PACKAGE_VERSION_INVALID = 240
+    PACKAGE_NOT_INSTALLED = 241
+    PACKAGE_NO_PREVIOUS = 242
+    PACKAGE_NOTHING_PENDING = 243
+    PACKAGE_STATE_INVALID = 244
+    PACKAGE_NO_STORE = 245
+    PACKAGE_LOCKED = 246
+    PACKAGE_CHANGED = 247
+    PACKAGE_ASSET_NOT_FOUND = 248
+    PACKAGE_ASSET_TOO_LARGE = 249
+    PACKAGE_UNEXPECTED_CODE = 250
+    PACKAGE_TOO_LARGE = 251
+    SIGNATURE_UNSIGNED = 300
+    SIGNATURE_UNTRUSTED_KEY = 301
+    SIGNATURE_BAD_SIGNATURE = 302
+    SIGNATURE_EXPIRED = 303
+    SIGNATURE_REVOKED = 304
+    SIGNATURE_ROLLBACK = 305
+    SIGNATURE_NAME_MISMATCH = 306
+    SIGNATURE_MALFORMED = 307
+    SIGNATURE_HOST_TOO_OLD = 308
+    SIGNATURE_PERMISSIONS_MISMATCH = 309
+    SIGNATURE_THRESHOLD = 310
+    SIGNATURE_FORMAT_DOWNGRADE = 311
+    SIGNATURE_KEY_INVALID = 320
+    SIGNATURE_PRIVATE_KEY_INVALID = 321
+    SIGNATURE_PRIVATE_KEY_EXPOSED = 322
+    SIGNATURE_TRUST_UNREADABLE = 330
+    SIGNATURE_TRUST_INVALID = 331
+    SIGNATURE_TRUST_CONFLICT = 332
     POLICY_PERMISSION_MISSING = 400
     POLICY_BLOCKED = 401
     POLICY_FUNCTION_UNKNOWN = 402
@@ -106,6 +164,11 @@ class Status(enum.IntEnum):
     ENVIRONMENT_RESOURCES = 803
     ENVIRONMENT_STORE = 810
     ENVIRONMENT_STORE_READ_ONLY = 811
+    ENVIRONMENT_JAIL_LAUNCHER = 820
+    ENVIRONMENT_JAIL_LEVEL = 821
+    ENVIRONMENT_JAIL_STEP = 822
+    ENVIRONMENT_JAIL_REQUEST = 823
+    ENVIRONMENT_JAIL_PROGRAM = 824
     INTERNAL_BUG = 900
     INTERNAL_PANIC = 999
 
@@ -116,6 +179,10 @@ class ArgumentError(PluginError):
 
 class PackageError(PluginError):
     """2xx: a plugin's package, manifest or module is refused."""
+
+
+class SignatureError(PluginError):
+    """3xx: a signature is missing or wrong."""
 
 
 class PolicyError(PluginError):
@@ -301,6 +368,413 @@ class PackageNameMismatch(PackageError):
 
     default_status = 210
     default_code = "package.name_mismatch"
+
+
+class PackageArchiveLayout(PackageError):
+    """``package.archive.layout`` (211)"""
+
+    default_status = 211
+    default_code = "package.archive.layout"
+
+
+class PackageArchiveTruncated(PackageError):
+    """``package.archive.truncated`` (212)"""
+
+    default_status = 212
+    default_code = "package.archive.truncated"
+
+
+class PackageArchivePrepended(PackageError):
+    """``package.archive.prepended`` (213)"""
+
+    default_status = 213
+    default_code = "package.archive.prepended"
+
+
+class PackageArchiveTrailing(PackageError):
+    """``package.archive.trailing`` (214)"""
+
+    default_status = 214
+    default_code = "package.archive.trailing"
+
+
+class PackageArchiveSeveralEnds(PackageError):
+    """``package.archive.several_ends`` (215)"""
+
+    default_status = 215
+    default_code = "package.archive.several_ends"
+
+
+class PackageArchiveMultiDisk(PackageError):
+    """``package.archive.multi_disk`` (216)"""
+
+    default_status = 216
+    default_code = "package.archive.multi_disk"
+
+
+class PackageArchiveZip64(PackageError):
+    """``package.archive.zip64`` (217)"""
+
+    default_status = 217
+    default_code = "package.archive.zip64"
+
+
+class PackageArchiveHeaderMismatch(PackageError):
+    """``package.archive.header_mismatch`` (218)"""
+
+    default_status = 218
+    default_code = "package.archive.header_mismatch"
+
+
+class PackageArchiveDescriptor(PackageError):
+    """``package.archive.descriptor`` (219)"""
+
+    default_status = 219
+    default_code = "package.archive.descriptor"
+
+
+class PackageArchiveExtra(PackageError):
+    """``package.archive.extra`` (220)"""
+
+    default_status = 220
+    default_code = "package.archive.extra"
+
+
+class PackageArchiveFeature(PackageError):
+    """``package.archive.feature`` (221)"""
+
+    default_status = 221
+    default_code = "package.archive.feature"
+
+
+class PackageArchiveEncrypted(PackageError):
+    """``package.archive.encrypted`` (222)"""
+
+    default_status = 222
+    default_code = "package.archive.encrypted"
+
+
+class PackageArchiveMethod(PackageError):
+    """``package.archive.method`` (223)"""
+
+    default_status = 223
+    default_code = "package.archive.method"
+
+
+class PackageArchiveName(PackageError):
+    """``package.archive.name`` (224)"""
+
+    default_status = 224
+    default_code = "package.archive.name"
+
+
+class PackageArchiveTraversal(PackageError):
+    """``package.archive.traversal`` (225)"""
+
+    default_status = 225
+    default_code = "package.archive.traversal"
+
+
+class PackageArchiveNameEncoding(PackageError):
+    """``package.archive.name_encoding`` (226)"""
+
+    default_status = 226
+    default_code = "package.archive.name_encoding"
+
+
+class PackageArchiveDuplicate(PackageError):
+    """``package.archive.duplicate`` (227)"""
+
+    default_status = 227
+    default_code = "package.archive.duplicate"
+
+
+class PackageArchiveCollision(PackageError):
+    """``package.archive.collision`` (228)"""
+
+    default_status = 228
+    default_code = "package.archive.collision"
+
+
+class PackageArchiveLink(PackageError):
+    """``package.archive.link`` (229)"""
+
+    default_status = 229
+    default_code = "package.archive.link"
+
+
+class PackageArchiveKind(PackageError):
+    """``package.archive.kind`` (230)"""
+
+    default_status = 230
+    default_code = "package.archive.kind"
+
+
+class PackageArchiveDepth(PackageError):
+    """``package.archive.depth`` (231)"""
+
+    default_status = 231
+    default_code = "package.archive.depth"
+
+
+class PackageArchiveCount(PackageError):
+    """``package.archive.count`` (232)"""
+
+    default_status = 232
+    default_code = "package.archive.count"
+
+
+class PackageArchiveSize(PackageError):
+    """``package.archive.size`` (233)"""
+
+    default_status = 233
+    default_code = "package.archive.size"
+
+
+class PackageArchiveRatio(PackageError):
+    """``package.archive.ratio`` (234)"""
+
+    default_status = 234
+    default_code = "package.archive.ratio"
+
+
+class PackageArchiveSizeMismatch(PackageError):
+    """``package.archive.size_mismatch`` (235)"""
+
+    default_status = 235
+    default_code = "package.archive.size_mismatch"
+
+
+class PackageArchiveCrc(PackageError):
+    """``package.archive.crc`` (236)"""
+
+    default_status = 236
+    default_code = "package.archive.crc"
+
+
+class PackageArchiveContent(PackageError):
+    """``package.archive.content`` (237)"""
+
+    default_status = 237
+    default_code = "package.archive.content"
+
+
+class PackageArchiveSource(PackageError):
+    """``package.archive.source`` (238)"""
+
+    default_status = 238
+    default_code = "package.archive.source"
+
+
+class PackageVersionInvalid(PackageError):
+    """``package.version_invalid`` (240)"""
+
+    default_status = 240
+    default_code = "package.version_invalid"
+
+
+class PackageNotInstalled(PackageError):
+    """``package.not_installed`` (241)"""
+
+    default_status = 241
+    default_code = "package.not_installed"
+
+
+class PackageNoPrevious(PackageError):
+    """``package.no_previous`` (242)"""
+
+    default_status = 242
+    default_code = "package.no_previous"
+
+
+class PackageNothingPending(PackageError):
+    """``package.nothing_pending`` (243)"""
+
+    default_status = 243
+    default_code = "package.nothing_pending"
+
+
+class PackageStateInvalid(PackageError):
+    """``package.state_invalid`` (244)"""
+
+    default_status = 244
+    default_code = "package.state_invalid"
+
+
+class PackageNoStore(PackageError):
+    """``package.no_store`` (245)"""
+
+    default_status = 245
+    default_code = "package.no_store"
+
+
+class PackageLocked(PackageError):
+    """``package.locked`` (246)"""
+
+    default_status = 246
+    default_code = "package.locked"
+    default_retryable = True
+
+
+class PackageChanged(PackageError):
+    """``package.changed`` (247)"""
+
+    default_status = 247
+    default_code = "package.changed"
+
+
+class PackageAssetNotFound(PackageError):
+    """``package.asset_not_found`` (248)"""
+
+    default_status = 248
+    default_code = "package.asset_not_found"
+
+
+class PackageAssetTooLarge(PackageError):
+    """``package.asset_too_large`` (249)"""
+
+    default_status = 249
+    default_code = "package.asset_too_large"
+
+
+class PackageUnexpectedCode(PackageError):
+    """``package.unexpected_code`` (250)"""
+
+    default_status = 250
+    default_code = "package.unexpected_code"
+
+
+class PackageTooLarge(PackageError):
+    """``package.too_large`` (251)"""
+
+    default_status = 251
+    default_code = "package.too_large"
+
+
+class SignatureUnsigned(SignatureError):
+    """``signature.unsigned`` (300)"""
+
+    default_status = 300
+    default_code = "signature.unsigned"
+
+
+class SignatureUntrustedKey(SignatureError):
+    """``signature.untrusted_key`` (301)"""
+
+    default_status = 301
+    default_code = "signature.untrusted_key"
+
+
+class SignatureBadSignature(SignatureError):
+    """``signature.bad_signature`` (302)"""
+
+    default_status = 302
+    default_code = "signature.bad_signature"
+
+
+class SignatureExpired(SignatureError):
+    """``signature.expired`` (303)"""
+
+    default_status = 303
+    default_code = "signature.expired"
+
+
+class SignatureRevoked(SignatureError):
+    """``signature.revoked`` (304)"""
+
+    default_status = 304
+    default_code = "signature.revoked"
+
+
+class SignatureRollback(SignatureError):
+    """``signature.rollback`` (305)"""
+
+    default_status = 305
+    default_code = "signature.rollback"
+
+
+class SignatureNameMismatch(SignatureError):
+    """``signature.name_mismatch`` (306)"""
+
+    default_status = 306
+    default_code = "signature.name_mismatch"
+
+
+class SignatureMalformed(SignatureError):
+    """``signature.malformed`` (307)"""
+
+    default_status = 307
+    default_code = "signature.malformed"
+
+
+class SignatureHostTooOld(SignatureError):
+    """``signature.host_too_old`` (308)"""
+
+    default_status = 308
+    default_code = "signature.host_too_old"
+
+
+class SignaturePermissionsMismatch(SignatureError):
+    """``signature.permissions_mismatch`` (309)"""
+
+    default_status = 309
+    default_code = "signature.permissions_mismatch"
+
+
+class SignatureThreshold(SignatureError):
+    """``signature.threshold`` (310)"""
+
+    default_status = 310
+    default_code = "signature.threshold"
+
+
+class SignatureFormatDowngrade(SignatureError):
+    """``signature.format_downgrade`` (311)"""
+
+    default_status = 311
+    default_code = "signature.format_downgrade"
+
+
+class SignatureKeyInvalid(SignatureError):
+    """``signature.key_invalid`` (320)"""
+
+    default_status = 320
+    default_code = "signature.key_invalid"
+
+
+class SignaturePrivateKeyInvalid(SignatureError):
+    """``signature.private_key_invalid`` (321)"""
+
+    default_status = 321
+    default_code = "signature.private_key_invalid"
+
+
+class SignaturePrivateKeyExposed(SignatureError):
+    """``signature.private_key_exposed`` (322)"""
+
+    default_status = 322
+    default_code = "signature.private_key_exposed"
+
+
+class SignatureTrustUnreadable(SignatureError):
+    """``signature.trust_unreadable`` (330)"""
+
+    default_status = 330
+    default_code = "signature.trust_unreadable"
+
+
+class SignatureTrustInvalid(SignatureError):
+    """``signature.trust_invalid`` (331)"""
+
+    default_status = 331
+    default_code = "signature.trust_invalid"
+
+
+class SignatureTrustConflict(SignatureError):
+    """``signature.trust_conflict`` (332)"""
+
+    default_status = 332
+    default_code = "signature.trust_conflict"
 
 
 class PolicyPermissionMissing(PolicyError):
@@ -791,6 +1265,41 @@ class EnvironmentStoreReadOnly(PlatformError):
     default_code = "environment.store_read_only"
 
 
+class EnvironmentJailLauncher(PlatformError):
+    """``environment.jail_launcher`` (820)"""
+
+    default_status = 820
+    default_code = "environment.jail_launcher"
+
+
+class EnvironmentJailLevel(PlatformError):
+    """``environment.jail_level`` (821)"""
+
+    default_status = 821
+    default_code = "environment.jail_level"
+
+
+class EnvironmentJailStep(PlatformError):
+    """``environment.jail_step`` (822)"""
+
+    default_status = 822
+    default_code = "environment.jail_step"
+
+
+class EnvironmentJailRequest(PlatformError):
+    """``environment.jail_request`` (823)"""
+
+    default_status = 823
+    default_code = "environment.jail_request"
+
+
+class EnvironmentJailProgram(PlatformError):
+    """``environment.jail_program`` (824)"""
+
+    default_status = 824
+    default_code = "environment.jail_program"
+
+
 class InternalBug(InternalError):
     """``internal.bug`` (900)"""
 
@@ -808,6 +1317,7 @@ class InternalPanic(InternalError):
 FAMILIES: Dict[int, Type[PluginError]] = {
     1: ArgumentError,
     2: PackageError,
+    3: SignatureError,
     4: PolicyError,
     5: GuestError,
     6: LifecycleError,
@@ -841,6 +1351,64 @@ ERRORS: Dict[int, Type[PluginError]] = {
     208: PackageRegistrationInvalid,
     209: PackageNameInvalid,
     210: PackageNameMismatch,
+    211: PackageArchiveLayout,
+    212: PackageArchiveTruncated,
+    213: PackageArchivePrepended,
+    214: PackageArchiveTrailing,
+    215: PackageArchiveSeveralEnds,
+    216: PackageArchiveMultiDisk,
+    217: PackageArchiveZip64,
+    218: PackageArchiveHeaderMismatch,
+    219: PackageArchiveDescriptor,
+    220: PackageArchiveExtra,
+    221: PackageArchiveFeature,
+    222: PackageArchiveEncrypted,
+    223: PackageArchiveMethod,
+    224: PackageArchiveName,
+    225: PackageArchiveTraversal,
+    226: PackageArchiveNameEncoding,
+    227: PackageArchiveDuplicate,
+    228: PackageArchiveCollision,
+    229: PackageArchiveLink,
+    230: PackageArchiveKind,
+    231: PackageArchiveDepth,
+    232: PackageArchiveCount,
+    233: PackageArchiveSize,
+    234: PackageArchiveRatio,
+    235: PackageArchiveSizeMismatch,
+    236: PackageArchiveCrc,
+    237: PackageArchiveContent,
+    238: PackageArchiveSource,
+    240: PackageVersionInvalid,
+    241: PackageNotInstalled,
+    242: PackageNoPrevious,
+    243: PackageNothingPending,
+    244: PackageStateInvalid,
+    245: PackageNoStore,
+    246: PackageLocked,
+    247: PackageChanged,
+    248: PackageAssetNotFound,
+    249: PackageAssetTooLarge,
+    250: PackageUnexpectedCode,
+    251: PackageTooLarge,
+    300: SignatureUnsigned,
+    301: SignatureUntrustedKey,
+    302: SignatureBadSignature,
+    303: SignatureExpired,
+    304: SignatureRevoked,
+    305: SignatureRollback,
+    306: SignatureNameMismatch,
+    307: SignatureMalformed,
+    308: SignatureHostTooOld,
+    309: SignaturePermissionsMismatch,
+    310: SignatureThreshold,
+    311: SignatureFormatDowngrade,
+    320: SignatureKeyInvalid,
+    321: SignaturePrivateKeyInvalid,
+    322: SignaturePrivateKeyExposed,
+    330: SignatureTrustUnreadable,
+    331: SignatureTrustInvalid,
+    332: SignatureTrustConflict,
     400: PolicyPermissionMissing,
     401: PolicyBlocked,
     402: PolicyFunctionUnknown,
@@ -909,6 +1477,11 @@ ERRORS: Dict[int, Type[PluginError]] = {
     803: EnvironmentResources,
     810: EnvironmentStore,
     811: EnvironmentStoreReadOnly,
+    820: EnvironmentJailLauncher,
+    821: EnvironmentJailLevel,
+    822: EnvironmentJailStep,
+    823: EnvironmentJailRequest,
+    824: EnvironmentJailProgram,
     900: InternalBug,
     999: InternalPanic,
 }
@@ -920,6 +1493,7 @@ __all__ = [
     "ERRORS",
     "ArgumentError",
     "PackageError",
+    "SignatureError",
     "PolicyError",
     "GuestError",
     "LifecycleError",
@@ -949,6 +1523,64 @@ __all__ = [
     "PackageRegistrationInvalid",
     "PackageNameInvalid",
     "PackageNameMismatch",
+    "PackageArchiveLayout",
+    "PackageArchiveTruncated",
+    "PackageArchivePrepended",
+    "PackageArchiveTrailing",
+    "PackageArchiveSeveralEnds",
+    "PackageArchiveMultiDisk",
+    "PackageArchiveZip64",
+    "PackageArchiveHeaderMismatch",
+    "PackageArchiveDescriptor",
+    "PackageArchiveExtra",
+    "PackageArchiveFeature",
+    "PackageArchiveEncrypted",
+    "PackageArchiveMethod",
+    "PackageArchiveName",
+    "PackageArchiveTraversal",
+    "PackageArchiveNameEncoding",
+    "PackageArchiveDuplicate",
+    "PackageArchiveCollision",
+    "PackageArchiveLink",
+    "PackageArchiveKind",
+    "PackageArchiveDepth",
+    "PackageArchiveCount",
+    "PackageArchiveSize",
+    "PackageArchiveRatio",
+    "PackageArchiveSizeMismatch",
+    "PackageArchiveCrc",
+    "PackageArchiveContent",
+    "PackageArchiveSource",
+    "PackageVersionInvalid",
+    "PackageNotInstalled",
+    "PackageNoPrevious",
+    "PackageNothingPending",
+    "PackageStateInvalid",
+    "PackageNoStore",
+    "PackageLocked",
+    "PackageChanged",
+    "PackageAssetNotFound",
+    "PackageAssetTooLarge",
+    "PackageUnexpectedCode",
+    "PackageTooLarge",
+    "SignatureUnsigned",
+    "SignatureUntrustedKey",
+    "SignatureBadSignature",
+    "SignatureExpired",
+    "SignatureRevoked",
+    "SignatureRollback",
+    "SignatureNameMismatch",
+    "SignatureMalformed",
+    "SignatureHostTooOld",
+    "SignaturePermissionsMismatch",
+    "SignatureThreshold",
+    "SignatureFormatDowngrade",
+    "SignatureKeyInvalid",
+    "SignaturePrivateKeyInvalid",
+    "SignaturePrivateKeyExposed",
+    "SignatureTrustUnreadable",
+    "SignatureTrustInvalid",
+    "SignatureTrustConflict",
     "PolicyPermissionMissing",
     "PolicyBlocked",
     "PolicyFunctionUnknown",
@@ -1017,6 +1649,11 @@ __all__ = [
     "EnvironmentResources",
     "EnvironmentStore",
     "EnvironmentStoreReadOnly",
+    "EnvironmentJailLauncher",
+    "EnvironmentJailLevel",
+    "EnvironmentJailStep",
+    "EnvironmentJailRequest",
+    "EnvironmentJailProgram",
     "InternalBug",
     "InternalPanic",
 ]
