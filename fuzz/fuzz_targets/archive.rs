@@ -1,7 +1,7 @@
 //! Archives are read or refused; what is accepted gives all its contents, and packed again it is accepted again.
 #![no_main]
 
-use goatflow_plugin::package::archive::{Archive, EntryKind, Limits, write};
+use goatflow_plugin_fuzz::package::archive::{Archive, EntryKind, Limits, write};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -15,6 +15,8 @@ mod json;
 pub mod plugin;
 #[path = "../../src/policy/mod.rs"]
 pub mod policy;
+#[path = "../../src/package/mod.rs"]
+pub mod package;
 
 pub mod sandbox;
 

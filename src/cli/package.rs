@@ -62,7 +62,7 @@ pub(crate) enum Command {
         /// Name of the package.
         name: String,
         /// Version to remove.
-        #[arg(long = "only", value_name = "VERSION")]
+        #[arg(long, value_name = "VERSION")]
         version: Option<String>,
         #[command(flatten)]
         place: Place,

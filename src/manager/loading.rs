@@ -59,13 +59,23 @@ pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>>
     }
     let remembered = if is_installed { None } else { manager.packages.as_ref() };
     if runtime == RuntimeKind::Template {
-        return load_template(manager, artifact, luggage);
+        return load_template(manager, artifact, luggage, &verified, remembered);
     }
     load_module(manager, artifact, luggage, &verified, remembered)
 }
 
-fn load_template(manager: &Manager, artifact: Artifact, luggage: Luggage) -> Result<Arc<str>> {
+fn load_template(
+    manager: &Manager,
+    artifact: Artifact,
+    luggage: Luggage,
+    verified: &Verified,
+    remembered: Option<&Store>,
+) -> Result<Arc<str>> {
     let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
+    if let Some(store) = remembered {
+        let subject = Subject { name: &manifest.name, version: &manifest.version, permissions_sha256: None };
+        store.remember(verified, &subject)?;
+    }
     let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
     manager.put_into_service(candidate, Box::new(TemplatePlugin::new(&manifest)?), luggage)
 }

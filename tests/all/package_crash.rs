@@ -104,3 +104,82 @@ fn a_killed_program_leaves_the_old_or_the_new_version() {
     assert_eq!(left, Vec::<String>::new(), "left behind");
     println!("{trials} trials: {killed} killed, {finished} finished before");
 }
+
+/// System calls that change something, or on which a change depends.
+const CALLS: [&str; 15] = [
+    "openat",
+    "openat2",
+    "write",
+    "fsync",
+    "rename",
+    "renameat2",
+    "mkdir",
+    "mkdirat",
+    "unlink",
+    "unlinkat",
+    "fchmod",
+    "flock",
+    "fstat",
+    "statx",
+    "getdents64",
+];
+
+/// Runs the program under strace, which injects a fault; true when it succeeded.
+fn run_traced(arguments: &[&str], options: &[&str], output: &Path) -> bool {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(output).args(options).arg(PROGRAM).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// How often the program makes a system call.
+fn calls_made(arguments: &[&str], call: &str, output: &Path) -> usize {
+    assert!(run_traced(arguments, &["-e", &format!("trace={call}")], output), "{call}");
+    let text = std::fs::read_to_string(output).unwrap();
+    text.lines().filter(|line| line.contains(&format!("{call}("))).count()
+}
+
+#[test]
+#[ignore = "needs strace and some minutes: tests/package/crash.sh runs it"]
+fn every_system_call_may_fail_or_be_the_last_one() {
+    let work = tempfile::tempdir().unwrap();
+    let output = work.path().join("strace.out");
+    let (one, two) = (package(work.path(), "1.0.0"), package(work.path(), "2.0.0"));
+    let (mut trials, mut kept, mut changed) = (0, 0, 0);
+    for (what, expected) in [("install", "code of 2.0.0"), ("rollback", "code of 1.0.0")] {
+        let prepare = || {
+            let plugins = tempfile::tempdir_in(work.path()).unwrap();
+            let place = plugins.path().to_str().unwrap().to_owned();
+            let mut run = |file: &Path| {
+                let arguments = ["package", "install", file.to_str().unwrap(), "--dir", &place];
+                assert!(Command::new(PROGRAM).args(arguments).stdout(Stdio::null()).status().unwrap().success());
+            };
+            run(&one);
+            if what == "rollback" {
+                run(&two);
+            }
+            (plugins, place)
+        };
+        let subject = if what == "install" { two.to_str().unwrap() } else { "stats" };
+        for call in CALLS {
+            let (_plugins, place) = prepare();
+            let count = calls_made(&["package", what, subject, "--dir", &place], call, &output);
+            for (at, fault) in
+                (1..=count).flat_map(|at| ["error=ENOSPC", "error=EIO", "signal=KILL"].map(|fault| (at, fault)))
+            {
+                let (plugins, place) = prepare();
+                let store = Store::new(plugins.path());
+                let before = loaded(&store);
+                let inject = format!("inject={call}:{fault}:when={at}");
+                let is_done = run_traced(&["package", what, subject, "--dir", &place], &["-e", &inject], &output);
+                let after = loaded(&store);
+                let is_new = after.as_deref() == Some(expected);
+                assert!(is_new || after == before, "{what}, {inject}: {before:?} became {after:?}");
+                assert!(is_new || !is_done, "{what}, {inject}: reported as done, and it is not");
+                trials += 1;
+                if is_new { changed += 1 } else { kept += 1 }
+            }
+        }
+    }
+    assert!(trials >= 300 && kept > 0 && changed > 0);
+    println!("{trials} faults injected: {kept} left the old version, {changed} the new one");
+}

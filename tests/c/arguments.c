@@ -169,7 +169,7 @@ static void version_functions(void) {
     CHECK(strcmp(goatflow_plugin_status_slug(GOATFLOW_PLUGIN_STATUS_ARGUMENT_INVALID), "argument.invalid") == 0);
     CHECK(strcmp(goatflow_plugin_status_slug(GOATFLOW_PLUGIN_STATUS_POLICY_SQL_TABLE_DENIED), "policy.sql.table_denied") == 0);
     CHECK(strcmp(goatflow_plugin_status_slug(GOATFLOW_PLUGIN_STATUS_INTERNAL_PANIC), "internal.panic") == 0);
-    static const int32_t unknown[] = {-1, 1, 2, 99, 300, 998, 1000, INT32_MAX, INT32_MIN};
+    static const int32_t unknown[] = {-1, 1, 2, 99, 399, 998, 1000, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         CHECK(strcmp(goatflow_plugin_status_slug(unknown[i]), "unknown") == 0);
     int known = 0;
@@ -195,6 +195,7 @@ static void version_functions(void) {
     DOCUMENT(goatflow_plugin_doctor);
     DOCUMENT(goatflow_plugin_config_schema);
     DOCUMENT(goatflow_plugin_policy_schema);
+    DOCUMENT(goatflow_plugin_trust_schema);
 }
 
 static void buffer_and_error(void) {

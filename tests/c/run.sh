@@ -3,7 +3,7 @@
 #
 #   run.sh              everything: build, C++17 syntax, samples, tests, examples, leak test, valgrind
 #                       (GOATFLOW_TEST_QUICK=1: a short leak test and no valgrind)
-#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads signals process fuzz)
+#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads packages signals process fuzz)
 #   run.sh leak [W M]   the leak test: W cycles of warm-up (1000), M more (9000)
 #   run.sh valgrind [NAME…]   memcheck of the functional tests and the examples
 #
@@ -19,8 +19,8 @@ export GOATFLOW_TEST_GUESTS="$OUT"
 export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$DIST/libgoatflow_plugin.so.1}"
 export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
 export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
-FUNCTIONAL="arguments calls callbacks lifecycle threads"
-MEMCHECKED="arguments calls callbacks lifecycle fuzz examples"
+FUNCTIONAL="arguments calls callbacks lifecycle threads packages"
+MEMCHECKED="arguments calls callbacks lifecycle packages fuzz examples"
 SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
 
 build() {
