@@ -4,166 +4,222 @@ package goatflowplugin
 
 // Statuses, for errors.Is. The meaning of each is in goatflow_plugin.h.
 const (
-	ErrArgumentInvalid            Status = 100 // argument.invalid
-	ErrArgumentNull               Status = 101 // argument.null
-	ErrArgumentUTF8               Status = 102 // argument.utf8
-	ErrArgumentHandle             Status = 103 // argument.handle
-	ErrArgumentEnum               Status = 104 // argument.enum
-	ErrArgumentStructSize         Status = 105 // argument.struct_size
-	ErrArgumentUnsupportedOption  Status = 106 // argument.unsupported_option
-	ErrArgumentJSON               Status = 107 // argument.json
-	ErrArgumentTooLarge           Status = 108 // argument.too_large
-	ErrArgumentConfig             Status = 109 // argument.config
-	ErrArgumentBufferTooSmall     Status = 110 // argument.buffer_too_small
-	ErrArgumentABI                Status = 111 // argument.abi
-	ErrPackageNotFound            Status = 200 // package.not_found
-	ErrPackageManifestMissing     Status = 201 // package.manifest_missing
-	ErrPackageManifestInvalid     Status = 202 // package.manifest_invalid
-	ErrPackageModuleMissing       Status = 203 // package.module_missing
-	ErrPackageModuleInvalid       Status = 204 // package.module_invalid
-	ErrPackageModuleLimits        Status = 205 // package.module_limits
-	ErrPackageRuntimeUnsupported  Status = 206 // package.runtime_unsupported
-	ErrPackageContract            Status = 207 // package.contract
-	ErrPackageRegistrationInvalid Status = 208 // package.registration_invalid
-	ErrPackageNameInvalid         Status = 209 // package.name_invalid
-	ErrPackageNameMismatch        Status = 210 // package.name_mismatch
-	ErrPolicyPermissionMissing    Status = 400 // policy.permission_missing
-	ErrPolicyBlocked              Status = 401 // policy.blocked
-	ErrPolicyFunctionUnknown      Status = 402 // policy.function_unknown
-	ErrPolicyArguments            Status = 403 // policy.arguments
-	ErrPolicyTargetDenied         Status = 404 // policy.target_denied
-	ErrPolicySQLTableDenied       Status = 410 // policy.sql.table_denied
-	ErrPolicySQLStatementDenied   Status = 411 // policy.sql.statement_denied
-	ErrPolicySQLNotUnderstood     Status = 412 // policy.sql.not_understood
-	ErrPolicySQLFunctionDenied    Status = 413 // policy.sql.function_denied
-	ErrPolicySQLTooLarge          Status = 414 // policy.sql.too_large
-	ErrPolicySQLArguments         Status = 415 // policy.sql.arguments
-	ErrPolicyEmailRecipientDenied Status = 420 // policy.email.recipient_denied
-	ErrPolicyEmailInvalid         Status = 421 // policy.email.invalid
-	ErrPolicyHTTPURLDenied        Status = 430 // policy.http.url_denied
-	ErrPolicyHTTPAddressDenied    Status = 431 // policy.http.address_denied
-	ErrPolicyHTTPInvalid          Status = 432 // policy.http.invalid
-	ErrPolicyConfigKeyDenied      Status = 440 // policy.config.key_denied
-	ErrPolicyCalleeDenied         Status = 450 // policy.callee_denied
-	ErrPolicyCallDepth            Status = 451 // policy.call_depth
-	ErrPolicyRateLimited          Status = 460 // policy.rate_limited
-	ErrPolicyQuotaExceeded        Status = 461 // policy.quota_exceeded
-	ErrPolicyDocumentInvalid      Status = 470 // policy.document_invalid
-	ErrPolicyRevisionConflict     Status = 471 // policy.revision_conflict
-	ErrPluginTrap                 Status = 500 // plugin.trap
-	ErrPluginDeadline             Status = 501 // plugin.deadline
-	ErrPluginCancelled            Status = 502 // plugin.cancelled
-	ErrPluginMemoryLimit          Status = 503 // plugin.memory_limit
-	ErrPluginStackExhausted       Status = 504 // plugin.stack_exhausted
-	ErrPluginResultTooLarge       Status = 505 // plugin.result_too_large
-	ErrPluginBadPointer           Status = 506 // plugin.bad_pointer
-	ErrPluginAllocation           Status = 507 // plugin.allocation
-	ErrPluginExited               Status = 508 // plugin.exited
-	ErrPluginFailed               Status = 509 // plugin.failed
-	ErrLifecyclePluginNotFound    Status = 600 // lifecycle.plugin_not_found
-	ErrLifecycleAlreadyLoaded     Status = 601 // lifecycle.already_loaded
-	ErrLifecycleDisabled          Status = 602 // lifecycle.disabled
-	ErrLifecycleShutDown          Status = 603 // lifecycle.shut_down
-	ErrLifecycleReentrant         Status = 604 // lifecycle.reentrant
-	ErrLifecycleDeadlock          Status = 605 // lifecycle.deadlock
-	ErrLifecycleBusy              Status = 606 // lifecycle.busy
-	ErrLifecycleNotReady          Status = 607 // lifecycle.not_ready
-	ErrLifecycleInCallback        Status = 608 // lifecycle.in_callback
-	ErrLifecycleOverloaded        Status = 609 // lifecycle.overloaded
-	ErrLifecyclePending           Status = 610 // lifecycle.pending
-	ErrLifecycleTaken             Status = 611 // lifecycle.taken
-	ErrHostFailed                 Status = 700 // host.failed
-	ErrHostNoProvider             Status = 701 // host.no_provider
-	ErrHostReplyInvalid           Status = 702 // host.reply_invalid
-	ErrHostDatabase               Status = 703 // host.database
-	ErrHostNotFound               Status = 704 // host.not_found
-	ErrEnvironmentIO              Status = 800 // environment.io
-	ErrEnvironmentForked          Status = 801 // environment.forked
-	ErrEnvironmentUnsupported     Status = 802 // environment.unsupported
-	ErrEnvironmentResources       Status = 803 // environment.resources
-	ErrInternalBug                Status = 900 // internal.bug
-	ErrInternalPanic              Status = 999 // internal.panic
+	ErrArgumentInvalid              Status = 100 // argument.invalid
+	ErrArgumentNull                 Status = 101 // argument.null
+	ErrArgumentUTF8                 Status = 102 // argument.utf8
+	ErrArgumentHandle               Status = 103 // argument.handle
+	ErrArgumentEnum                 Status = 104 // argument.enum
+	ErrArgumentStructSize           Status = 105 // argument.struct_size
+	ErrArgumentUnsupportedOption    Status = 106 // argument.unsupported_option
+	ErrArgumentJSON                 Status = 107 // argument.json
+	ErrArgumentTooLarge             Status = 108 // argument.too_large
+	ErrArgumentConfig               Status = 109 // argument.config
+	ErrArgumentBufferTooSmall       Status = 110 // argument.buffer_too_small
+	ErrArgumentABI                  Status = 111 // argument.abi
+	ErrPackageNotFound              Status = 200 // package.not_found
+	ErrPackageManifestMissing       Status = 201 // package.manifest_missing
+	ErrPackageManifestInvalid       Status = 202 // package.manifest_invalid
+	ErrPackageModuleMissing         Status = 203 // package.module_missing
+	ErrPackageModuleInvalid         Status = 204 // package.module_invalid
+	ErrPackageModuleLimits          Status = 205 // package.module_limits
+	ErrPackageRuntimeUnsupported    Status = 206 // package.runtime_unsupported
+	ErrPackageContract              Status = 207 // package.contract
+	ErrPackageRegistrationInvalid   Status = 208 // package.registration_invalid
+	ErrPackageNameInvalid           Status = 209 // package.name_invalid
+	ErrPackageNameMismatch          Status = 210 // package.name_mismatch
+	ErrPackageArchiveLayout         Status = 211 // package.archive.layout
+	ErrPackageArchiveTruncated      Status = 212 // package.archive.truncated
+	ErrPackageArchivePrepended      Status = 213 // package.archive.prepended
+	ErrPackageArchiveTrailing       Status = 214 // package.archive.trailing
+	ErrPackageArchiveSeveralEnds    Status = 215 // package.archive.several_ends
+	ErrPackageArchiveMultiDisk      Status = 216 // package.archive.multi_disk
+	ErrPackageArchiveZip64          Status = 217 // package.archive.zip64
+	ErrPackageArchiveHeaderMismatch Status = 218 // package.archive.header_mismatch
+	ErrPackageArchiveDescriptor     Status = 219 // package.archive.descriptor
+	ErrPackageArchiveExtra          Status = 220 // package.archive.extra
+	ErrPackageArchiveFeature        Status = 221 // package.archive.feature
+	ErrPackageArchiveEncrypted      Status = 222 // package.archive.encrypted
+	ErrPackageArchiveMethod         Status = 223 // package.archive.method
+	ErrPackageArchiveName           Status = 224 // package.archive.name
+	ErrPackageArchiveTraversal      Status = 225 // package.archive.traversal
+	ErrPackageArchiveNameEncoding   Status = 226 // package.archive.name_encoding
+	ErrPackageArchiveDuplicate      Status = 227 // package.archive.duplicate
+	ErrPackageArchiveCollision      Status = 228 // package.archive.collision
+	ErrPackageArchiveLink           Status = 229 // package.archive.link
+	ErrPackageArchiveKind           Status = 230 // package.archive.kind
+	ErrPackageArchiveDepth          Status = 231 // package.archive.depth
+	ErrPackageArchiveCount          Status = 232 // package.archive.count
+	ErrPackageArchiveSize           Status = 233 // package.archive.size
+	ErrPackageArchiveRatio          Status = 234 // package.archive.ratio
+	ErrPackageArchiveSizeMismatch   Status = 235 // package.archive.size_mismatch
+	ErrPackageArchiveCrc            Status = 236 // package.archive.crc
+	ErrPackageArchiveContent        Status = 237 // package.archive.content
+	ErrPackageArchiveSource         Status = 238 // package.archive.source
+	ErrPolicyPermissionMissing      Status = 400 // policy.permission_missing
+	ErrPolicyBlocked                Status = 401 // policy.blocked
+	ErrPolicyFunctionUnknown        Status = 402 // policy.function_unknown
+	ErrPolicyArguments              Status = 403 // policy.arguments
+	ErrPolicyTargetDenied           Status = 404 // policy.target_denied
+	ErrPolicySQLTableDenied         Status = 410 // policy.sql.table_denied
+	ErrPolicySQLStatementDenied     Status = 411 // policy.sql.statement_denied
+	ErrPolicySQLNotUnderstood       Status = 412 // policy.sql.not_understood
+	ErrPolicySQLFunctionDenied      Status = 413 // policy.sql.function_denied
+	ErrPolicySQLTooLarge            Status = 414 // policy.sql.too_large
+	ErrPolicySQLArguments           Status = 415 // policy.sql.arguments
+	ErrPolicyEmailRecipientDenied   Status = 420 // policy.email.recipient_denied
+	ErrPolicyEmailInvalid           Status = 421 // policy.email.invalid
+	ErrPolicyHTTPURLDenied          Status = 430 // policy.http.url_denied
+	ErrPolicyHTTPAddressDenied      Status = 431 // policy.http.address_denied
+	ErrPolicyHTTPInvalid            Status = 432 // policy.http.invalid
+	ErrPolicyConfigKeyDenied        Status = 440 // policy.config.key_denied
+	ErrPolicyCalleeDenied           Status = 450 // policy.callee_denied
+	ErrPolicyCallDepth              Status = 451 // policy.call_depth
+	ErrPolicyRateLimited            Status = 460 // policy.rate_limited
+	ErrPolicyQuotaExceeded          Status = 461 // policy.quota_exceeded
+	ErrPolicyDocumentInvalid        Status = 470 // policy.document_invalid
+	ErrPolicyRevisionConflict       Status = 471 // policy.revision_conflict
+	ErrPluginTrap                   Status = 500 // plugin.trap
+	ErrPluginDeadline               Status = 501 // plugin.deadline
+	ErrPluginCancelled              Status = 502 // plugin.cancelled
+	ErrPluginMemoryLimit            Status = 503 // plugin.memory_limit
+	ErrPluginStackExhausted         Status = 504 // plugin.stack_exhausted
+	ErrPluginResultTooLarge         Status = 505 // plugin.result_too_large
+	ErrPluginBadPointer             Status = 506 // plugin.bad_pointer
+	ErrPluginAllocation             Status = 507 // plugin.allocation
+	ErrPluginExited                 Status = 508 // plugin.exited
+	ErrPluginFailed                 Status = 509 // plugin.failed
+	ErrLifecyclePluginNotFound      Status = 600 // lifecycle.plugin_not_found
+	ErrLifecycleAlreadyLoaded       Status = 601 // lifecycle.already_loaded
+	ErrLifecycleDisabled            Status = 602 // lifecycle.disabled
+	ErrLifecycleShutDown            Status = 603 // lifecycle.shut_down
+	ErrLifecycleReentrant           Status = 604 // lifecycle.reentrant
+	ErrLifecycleDeadlock            Status = 605 // lifecycle.deadlock
+	ErrLifecycleBusy                Status = 606 // lifecycle.busy
+	ErrLifecycleNotReady            Status = 607 // lifecycle.not_ready
+	ErrLifecycleInCallback          Status = 608 // lifecycle.in_callback
+	ErrLifecycleOverloaded          Status = 609 // lifecycle.overloaded
+	ErrLifecyclePending             Status = 610 // lifecycle.pending
+	ErrLifecycleTaken               Status = 611 // lifecycle.taken
+	ErrHostFailed                   Status = 700 // host.failed
+	ErrHostNoProvider               Status = 701 // host.no_provider
+	ErrHostReplyInvalid             Status = 702 // host.reply_invalid
+	ErrHostDatabase                 Status = 703 // host.database
+	ErrHostNotFound                 Status = 704 // host.not_found
+	ErrEnvironmentIO                Status = 800 // environment.io
+	ErrEnvironmentForked            Status = 801 // environment.forked
+	ErrEnvironmentUnsupported       Status = 802 // environment.unsupported
+	ErrEnvironmentResources         Status = 803 // environment.resources
+	ErrInternalBug                  Status = 900 // internal.bug
+	ErrInternalPanic                Status = 999 // internal.panic
 )
 
 var statusCodes = map[Status]string{
-	0:                             "ok",
-	ErrArgumentInvalid:            "argument.invalid",
-	ErrArgumentNull:               "argument.null",
-	ErrArgumentUTF8:               "argument.utf8",
-	ErrArgumentHandle:             "argument.handle",
-	ErrArgumentEnum:               "argument.enum",
-	ErrArgumentStructSize:         "argument.struct_size",
-	ErrArgumentUnsupportedOption:  "argument.unsupported_option",
-	ErrArgumentJSON:               "argument.json",
-	ErrArgumentTooLarge:           "argument.too_large",
-	ErrArgumentConfig:             "argument.config",
-	ErrArgumentBufferTooSmall:     "argument.buffer_too_small",
-	ErrArgumentABI:                "argument.abi",
-	ErrPackageNotFound:            "package.not_found",
-	ErrPackageManifestMissing:     "package.manifest_missing",
-	ErrPackageManifestInvalid:     "package.manifest_invalid",
-	ErrPackageModuleMissing:       "package.module_missing",
-	ErrPackageModuleInvalid:       "package.module_invalid",
-	ErrPackageModuleLimits:        "package.module_limits",
-	ErrPackageRuntimeUnsupported:  "package.runtime_unsupported",
-	ErrPackageContract:            "package.contract",
-	ErrPackageRegistrationInvalid: "package.registration_invalid",
-	ErrPackageNameInvalid:         "package.name_invalid",
-	ErrPackageNameMismatch:        "package.name_mismatch",
-	ErrPolicyPermissionMissing:    "policy.permission_missing",
-	ErrPolicyBlocked:              "policy.blocked",
-	ErrPolicyFunctionUnknown:      "policy.function_unknown",
-	ErrPolicyArguments:            "policy.arguments",
-	ErrPolicyTargetDenied:         "policy.target_denied",
-	ErrPolicySQLTableDenied:       "policy.sql.table_denied",
-	ErrPolicySQLStatementDenied:   "policy.sql.statement_denied",
-	ErrPolicySQLNotUnderstood:     "policy.sql.not_understood",
-	ErrPolicySQLFunctionDenied:    "policy.sql.function_denied",
-	ErrPolicySQLTooLarge:          "policy.sql.too_large",
-	ErrPolicySQLArguments:         "policy.sql.arguments",
-	ErrPolicyEmailRecipientDenied: "policy.email.recipient_denied",
-	ErrPolicyEmailInvalid:         "policy.email.invalid",
-	ErrPolicyHTTPURLDenied:        "policy.http.url_denied",
-	ErrPolicyHTTPAddressDenied:    "policy.http.address_denied",
-	ErrPolicyHTTPInvalid:          "policy.http.invalid",
-	ErrPolicyConfigKeyDenied:      "policy.config.key_denied",
-	ErrPolicyCalleeDenied:         "policy.callee_denied",
-	ErrPolicyCallDepth:            "policy.call_depth",
-	ErrPolicyRateLimited:          "policy.rate_limited",
-	ErrPolicyQuotaExceeded:        "policy.quota_exceeded",
-	ErrPolicyDocumentInvalid:      "policy.document_invalid",
-	ErrPolicyRevisionConflict:     "policy.revision_conflict",
-	ErrPluginTrap:                 "plugin.trap",
-	ErrPluginDeadline:             "plugin.deadline",
-	ErrPluginCancelled:            "plugin.cancelled",
-	ErrPluginMemoryLimit:          "plugin.memory_limit",
-	ErrPluginStackExhausted:       "plugin.stack_exhausted",
-	ErrPluginResultTooLarge:       "plugin.result_too_large",
-	ErrPluginBadPointer:           "plugin.bad_pointer",
-	ErrPluginAllocation:           "plugin.allocation",
-	ErrPluginExited:               "plugin.exited",
-	ErrPluginFailed:               "plugin.failed",
-	ErrLifecyclePluginNotFound:    "lifecycle.plugin_not_found",
-	ErrLifecycleAlreadyLoaded:     "lifecycle.already_loaded",
-	ErrLifecycleDisabled:          "lifecycle.disabled",
-	ErrLifecycleShutDown:          "lifecycle.shut_down",
-	ErrLifecycleReentrant:         "lifecycle.reentrant",
-	ErrLifecycleDeadlock:          "lifecycle.deadlock",
-	ErrLifecycleBusy:              "lifecycle.busy",
-	ErrLifecycleNotReady:          "lifecycle.not_ready",
-	ErrLifecycleInCallback:        "lifecycle.in_callback",
-	ErrLifecycleOverloaded:        "lifecycle.overloaded",
-	ErrLifecyclePending:           "lifecycle.pending",
-	ErrLifecycleTaken:             "lifecycle.taken",
-	ErrHostFailed:                 "host.failed",
-	ErrHostNoProvider:             "host.no_provider",
-	ErrHostReplyInvalid:           "host.reply_invalid",
-	ErrHostDatabase:               "host.database",
-	ErrHostNotFound:               "host.not_found",
-	ErrEnvironmentIO:              "environment.io",
-	ErrEnvironmentForked:          "environment.forked",
-	ErrEnvironmentUnsupported:     "environment.unsupported",
-	ErrEnvironmentResources:       "environment.resources",
-	ErrInternalBug:                "internal.bug",
-	ErrInternalPanic:              "internal.panic",
+	0:                               "ok",
+	ErrArgumentInvalid:              "argument.invalid",
+	ErrArgumentNull:                 "argument.null",
+	ErrArgumentUTF8:                 "argument.utf8",
+	ErrArgumentHandle:               "argument.handle",
+	ErrArgumentEnum:                 "argument.enum",
+	ErrArgumentStructSize:           "argument.struct_size",
+	ErrArgumentUnsupportedOption:    "argument.unsupported_option",
+	ErrArgumentJSON:                 "argument.json",
+	ErrArgumentTooLarge:             "argument.too_large",
+	ErrArgumentConfig:               "argument.config",
+	ErrArgumentBufferTooSmall:       "argument.buffer_too_small",
+	ErrArgumentABI:                  "argument.abi",
+	ErrPackageNotFound:              "package.not_found",
+	ErrPackageManifestMissing:       "package.manifest_missing",
+	ErrPackageManifestInvalid:       "package.manifest_invalid",
+	ErrPackageModuleMissing:         "package.module_missing",
+	ErrPackageModuleInvalid:         "package.module_invalid",
+	ErrPackageModuleLimits:          "package.module_limits",
+	ErrPackageRuntimeUnsupported:    "package.runtime_unsupported",
+	ErrPackageContract:              "package.contract",
+	ErrPackageRegistrationInvalid:   "package.registration_invalid",
+	ErrPackageNameInvalid:           "package.name_invalid",
+	ErrPackageNameMismatch:          "package.name_mismatch",
+	ErrPackageArchiveLayout:         "package.archive.layout",
+	ErrPackageArchiveTruncated:      "package.archive.truncated",
+	ErrPackageArchivePrepended:      "package.archive.prepended",
+	ErrPackageArchiveTrailing:       "package.archive.trailing",
+	ErrPackageArchiveSeveralEnds:    "package.archive.several_ends",
+	ErrPackageArchiveMultiDisk:      "package.archive.multi_disk",
+	ErrPackageArchiveZip64:          "package.archive.zip64",
+	ErrPackageArchiveHeaderMismatch: "package.archive.header_mismatch",
+	ErrPackageArchiveDescriptor:     "package.archive.descriptor",
+	ErrPackageArchiveExtra:          "package.archive.extra",
+	ErrPackageArchiveFeature:        "package.archive.feature",
+	ErrPackageArchiveEncrypted:      "package.archive.encrypted",
+	ErrPackageArchiveMethod:         "package.archive.method",
+	ErrPackageArchiveName:           "package.archive.name",
+	ErrPackageArchiveTraversal:      "package.archive.traversal",
+	ErrPackageArchiveNameEncoding:   "package.archive.name_encoding",
+	ErrPackageArchiveDuplicate:      "package.archive.duplicate",
+	ErrPackageArchiveCollision:      "package.archive.collision",
+	ErrPackageArchiveLink:           "package.archive.link",
+	ErrPackageArchiveKind:           "package.archive.kind",
+	ErrPackageArchiveDepth:          "package.archive.depth",
+	ErrPackageArchiveCount:          "package.archive.count",
+	ErrPackageArchiveSize:           "package.archive.size",
+	ErrPackageArchiveRatio:          "package.archive.ratio",
+	ErrPackageArchiveSizeMismatch:   "package.archive.size_mismatch",
+	ErrPackageArchiveCrc:            "package.archive.crc",
+	ErrPackageArchiveContent:        "package.archive.content",
+	ErrPackageArchiveSource:         "package.archive.source",
+	ErrPolicyPermissionMissing:      "policy.permission_missing",
+	ErrPolicyBlocked:                "policy.blocked",
+	ErrPolicyFunctionUnknown:        "policy.function_unknown",
+	ErrPolicyArguments:              "policy.arguments",
+	ErrPolicyTargetDenied:           "policy.target_denied",
+	ErrPolicySQLTableDenied:         "policy.sql.table_denied",
+	ErrPolicySQLStatementDenied:     "policy.sql.statement_denied",
+	ErrPolicySQLNotUnderstood:       "policy.sql.not_understood",
+	ErrPolicySQLFunctionDenied:      "policy.sql.function_denied",
+	ErrPolicySQLTooLarge:            "policy.sql.too_large",
+	ErrPolicySQLArguments:           "policy.sql.arguments",
+	ErrPolicyEmailRecipientDenied:   "policy.email.recipient_denied",
+	ErrPolicyEmailInvalid:           "policy.email.invalid",
+	ErrPolicyHTTPURLDenied:          "policy.http.url_denied",
+	ErrPolicyHTTPAddressDenied:      "policy.http.address_denied",
+	ErrPolicyHTTPInvalid:            "policy.http.invalid",
+	ErrPolicyConfigKeyDenied:        "policy.config.key_denied",
+	ErrPolicyCalleeDenied:           "policy.callee_denied",
+	ErrPolicyCallDepth:              "policy.call_depth",
+	ErrPolicyRateLimited:            "policy.rate_limited",
+	ErrPolicyQuotaExceeded:          "policy.quota_exceeded",
+	ErrPolicyDocumentInvalid:        "policy.document_invalid",
+	ErrPolicyRevisionConflict:       "policy.revision_conflict",
+	ErrPluginTrap:                   "plugin.trap",
+	ErrPluginDeadline:               "plugin.deadline",
+	ErrPluginCancelled:              "plugin.cancelled",
+	ErrPluginMemoryLimit:            "plugin.memory_limit",
+	ErrPluginStackExhausted:         "plugin.stack_exhausted",
+	ErrPluginResultTooLarge:         "plugin.result_too_large",
+	ErrPluginBadPointer:             "plugin.bad_pointer",
+	ErrPluginAllocation:             "plugin.allocation",
+	ErrPluginExited:                 "plugin.exited",
+	ErrPluginFailed:                 "plugin.failed",
+	ErrLifecyclePluginNotFound:      "lifecycle.plugin_not_found",
+	ErrLifecycleAlreadyLoaded:       "lifecycle.already_loaded",
+	ErrLifecycleDisabled:            "lifecycle.disabled",
+	ErrLifecycleShutDown:            "lifecycle.shut_down",
+	ErrLifecycleReentrant:           "lifecycle.reentrant",
+	ErrLifecycleDeadlock:            "lifecycle.deadlock",
+	ErrLifecycleBusy:                "lifecycle.busy",
+	ErrLifecycleNotReady:            "lifecycle.not_ready",
+	ErrLifecycleInCallback:          "lifecycle.in_callback",
+	ErrLifecycleOverloaded:          "lifecycle.overloaded",
+	ErrLifecyclePending:             "lifecycle.pending",
+	ErrLifecycleTaken:               "lifecycle.taken",
+	ErrHostFailed:                   "host.failed",
+	ErrHostNoProvider:               "host.no_provider",
+	ErrHostReplyInvalid:             "host.reply_invalid",
+	ErrHostDatabase:                 "host.database",
+	ErrHostNotFound:                 "host.not_found",
+	ErrEnvironmentIO:                "environment.io",
+	ErrEnvironmentForked:            "environment.forked",
+	ErrEnvironmentUnsupported:       "environment.unsupported",
+	ErrEnvironmentResources:         "environment.resources",
+	ErrInternalBug:                  "internal.bug",
+	ErrInternalPanic:                "internal.panic",
 }

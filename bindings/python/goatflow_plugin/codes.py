@@ -38,6 +38,34 @@ class Status(enum.IntEnum):
     PACKAGE_REGISTRATION_INVALID = 208
     PACKAGE_NAME_INVALID = 209
     PACKAGE_NAME_MISMATCH = 210
+    PACKAGE_ARCHIVE_LAYOUT = 211
+    PACKAGE_ARCHIVE_TRUNCATED = 212
+    PACKAGE_ARCHIVE_PREPENDED = 213
+    PACKAGE_ARCHIVE_TRAILING = 214
+    PACKAGE_ARCHIVE_SEVERAL_ENDS = 215
+    PACKAGE_ARCHIVE_MULTI_DISK = 216
+    PACKAGE_ARCHIVE_ZIP64 = 217
+    PACKAGE_ARCHIVE_HEADER_MISMATCH = 218
+    PACKAGE_ARCHIVE_DESCRIPTOR = 219
+    PACKAGE_ARCHIVE_EXTRA = 220
+    PACKAGE_ARCHIVE_FEATURE = 221
+    PACKAGE_ARCHIVE_ENCRYPTED = 222
+    PACKAGE_ARCHIVE_METHOD = 223
+    PACKAGE_ARCHIVE_NAME = 224
+    PACKAGE_ARCHIVE_TRAVERSAL = 225
+    PACKAGE_ARCHIVE_NAME_ENCODING = 226
+    PACKAGE_ARCHIVE_DUPLICATE = 227
+    PACKAGE_ARCHIVE_COLLISION = 228
+    PACKAGE_ARCHIVE_LINK = 229
+    PACKAGE_ARCHIVE_KIND = 230
+    PACKAGE_ARCHIVE_DEPTH = 231
+    PACKAGE_ARCHIVE_COUNT = 232
+    PACKAGE_ARCHIVE_SIZE = 233
+    PACKAGE_ARCHIVE_RATIO = 234
+    PACKAGE_ARCHIVE_SIZE_MISMATCH = 235
+    PACKAGE_ARCHIVE_CRC = 236
+    PACKAGE_ARCHIVE_CONTENT = 237
+    PACKAGE_ARCHIVE_SOURCE = 238
     POLICY_PERMISSION_MISSING = 400
     POLICY_BLOCKED = 401
     POLICY_FUNCTION_UNKNOWN = 402
@@ -287,6 +315,202 @@ class PackageNameMismatch(PackageError):
 
     default_status = 210
     default_code = "package.name_mismatch"
+
+
+class PackageArchiveLayout(PackageError):
+    """``package.archive.layout`` (211)"""
+
+    default_status = 211
+    default_code = "package.archive.layout"
+
+
+class PackageArchiveTruncated(PackageError):
+    """``package.archive.truncated`` (212)"""
+
+    default_status = 212
+    default_code = "package.archive.truncated"
+
+
+class PackageArchivePrepended(PackageError):
+    """``package.archive.prepended`` (213)"""
+
+    default_status = 213
+    default_code = "package.archive.prepended"
+
+
+class PackageArchiveTrailing(PackageError):
+    """``package.archive.trailing`` (214)"""
+
+    default_status = 214
+    default_code = "package.archive.trailing"
+
+
+class PackageArchiveSeveralEnds(PackageError):
+    """``package.archive.several_ends`` (215)"""
+
+    default_status = 215
+    default_code = "package.archive.several_ends"
+
+
+class PackageArchiveMultiDisk(PackageError):
+    """``package.archive.multi_disk`` (216)"""
+
+    default_status = 216
+    default_code = "package.archive.multi_disk"
+
+
+class PackageArchiveZip64(PackageError):
+    """``package.archive.zip64`` (217)"""
+
+    default_status = 217
+    default_code = "package.archive.zip64"
+
+
+class PackageArchiveHeaderMismatch(PackageError):
+    """``package.archive.header_mismatch`` (218)"""
+
+    default_status = 218
+    default_code = "package.archive.header_mismatch"
+
+
+class PackageArchiveDescriptor(PackageError):
+    """``package.archive.descriptor`` (219)"""
+
+    default_status = 219
+    default_code = "package.archive.descriptor"
+
+
+class PackageArchiveExtra(PackageError):
+    """``package.archive.extra`` (220)"""
+
+    default_status = 220
+    default_code = "package.archive.extra"
+
+
+class PackageArchiveFeature(PackageError):
+    """``package.archive.feature`` (221)"""
+
+    default_status = 221
+    default_code = "package.archive.feature"
+
+
+class PackageArchiveEncrypted(PackageError):
+    """``package.archive.encrypted`` (222)"""
+
+    default_status = 222
+    default_code = "package.archive.encrypted"
+
+
+class PackageArchiveMethod(PackageError):
+    """``package.archive.method`` (223)"""
+
+    default_status = 223
+    default_code = "package.archive.method"
+
+
+class PackageArchiveName(PackageError):
+    """``package.archive.name`` (224)"""
+
+    default_status = 224
+    default_code = "package.archive.name"
+
+
+class PackageArchiveTraversal(PackageError):
+    """``package.archive.traversal`` (225)"""
+
+    default_status = 225
+    default_code = "package.archive.traversal"
+
+
+class PackageArchiveNameEncoding(PackageError):
+    """``package.archive.name_encoding`` (226)"""
+
+    default_status = 226
+    default_code = "package.archive.name_encoding"
+
+
+class PackageArchiveDuplicate(PackageError):
+    """``package.archive.duplicate`` (227)"""
+
+    default_status = 227
+    default_code = "package.archive.duplicate"
+
+
+class PackageArchiveCollision(PackageError):
+    """``package.archive.collision`` (228)"""
+
+    default_status = 228
+    default_code = "package.archive.collision"
+
+
+class PackageArchiveLink(PackageError):
+    """``package.archive.link`` (229)"""
+
+    default_status = 229
+    default_code = "package.archive.link"
+
+
+class PackageArchiveKind(PackageError):
+    """``package.archive.kind`` (230)"""
+
+    default_status = 230
+    default_code = "package.archive.kind"
+
+
+class PackageArchiveDepth(PackageError):
+    """``package.archive.depth`` (231)"""
+
+    default_status = 231
+    default_code = "package.archive.depth"
+
+
+class PackageArchiveCount(PackageError):
+    """``package.archive.count`` (232)"""
+
+    default_status = 232
+    default_code = "package.archive.count"
+
+
+class PackageArchiveSize(PackageError):
+    """``package.archive.size`` (233)"""
+
+    default_status = 233
+    default_code = "package.archive.size"
+
+
+class PackageArchiveRatio(PackageError):
+    """``package.archive.ratio`` (234)"""
+
+    default_status = 234
+    default_code = "package.archive.ratio"
+
+
+class PackageArchiveSizeMismatch(PackageError):
+    """``package.archive.size_mismatch`` (235)"""
+
+    default_status = 235
+    default_code = "package.archive.size_mismatch"
+
+
+class PackageArchiveCrc(PackageError):
+    """``package.archive.crc`` (236)"""
+
+    default_status = 236
+    default_code = "package.archive.crc"
+
+
+class PackageArchiveContent(PackageError):
+    """``package.archive.content`` (237)"""
+
+    default_status = 237
+    default_code = "package.archive.content"
+
+
+class PackageArchiveSource(PackageError):
+    """``package.archive.source`` (238)"""
+
+    default_status = 238
+    default_code = "package.archive.source"
 
 
 class PolicyPermissionMissing(PolicyError):
@@ -724,6 +948,34 @@ ERRORS: Dict[int, Type[PluginError]] = {
     208: PackageRegistrationInvalid,
     209: PackageNameInvalid,
     210: PackageNameMismatch,
+    211: PackageArchiveLayout,
+    212: PackageArchiveTruncated,
+    213: PackageArchivePrepended,
+    214: PackageArchiveTrailing,
+    215: PackageArchiveSeveralEnds,
+    216: PackageArchiveMultiDisk,
+    217: PackageArchiveZip64,
+    218: PackageArchiveHeaderMismatch,
+    219: PackageArchiveDescriptor,
+    220: PackageArchiveExtra,
+    221: PackageArchiveFeature,
+    222: PackageArchiveEncrypted,
+    223: PackageArchiveMethod,
+    224: PackageArchiveName,
+    225: PackageArchiveTraversal,
+    226: PackageArchiveNameEncoding,
+    227: PackageArchiveDuplicate,
+    228: PackageArchiveCollision,
+    229: PackageArchiveLink,
+    230: PackageArchiveKind,
+    231: PackageArchiveDepth,
+    232: PackageArchiveCount,
+    233: PackageArchiveSize,
+    234: PackageArchiveRatio,
+    235: PackageArchiveSizeMismatch,
+    236: PackageArchiveCrc,
+    237: PackageArchiveContent,
+    238: PackageArchiveSource,
     400: PolicyPermissionMissing,
     401: PolicyBlocked,
     402: PolicyFunctionUnknown,
@@ -818,6 +1070,34 @@ __all__ = [
     "PackageRegistrationInvalid",
     "PackageNameInvalid",
     "PackageNameMismatch",
+    "PackageArchiveLayout",
+    "PackageArchiveTruncated",
+    "PackageArchivePrepended",
+    "PackageArchiveTrailing",
+    "PackageArchiveSeveralEnds",
+    "PackageArchiveMultiDisk",
+    "PackageArchiveZip64",
+    "PackageArchiveHeaderMismatch",
+    "PackageArchiveDescriptor",
+    "PackageArchiveExtra",
+    "PackageArchiveFeature",
+    "PackageArchiveEncrypted",
+    "PackageArchiveMethod",
+    "PackageArchiveName",
+    "PackageArchiveTraversal",
+    "PackageArchiveNameEncoding",
+    "PackageArchiveDuplicate",
+    "PackageArchiveCollision",
+    "PackageArchiveLink",
+    "PackageArchiveKind",
+    "PackageArchiveDepth",
+    "PackageArchiveCount",
+    "PackageArchiveSize",
+    "PackageArchiveRatio",
+    "PackageArchiveSizeMismatch",
+    "PackageArchiveCrc",
+    "PackageArchiveContent",
+    "PackageArchiveSource",
     "PolicyPermissionMissing",
     "PolicyBlocked",
     "PolicyFunctionUnknown",
