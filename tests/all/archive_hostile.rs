@@ -178,6 +178,13 @@ fn bytes_that_belong_to_nothing_are_refused() {
         let size = (built.end - built.central[0]) as u32;
         built.end(8, &1_u16.to_le_bytes()).end(10, &1_u16.to_le_bytes()).end(12, &size.to_le_bytes()).bytes
     };
+    let padded = {
+        let built = plain();
+        let size = (built.end - built.central[0] + 4) as u32;
+        let (before, end) = built.bytes.split_at(built.end);
+        let end = joined(&[&end[..12], &size.to_le_bytes(), &end[16..]]);
+        joined(&[before, b"hide", &end])
+    };
     let swapped = {
         let built = plain();
         let (first, second) = (built.central[0], built.central[1]);
@@ -196,6 +203,7 @@ fn bytes_that_belong_to_nothing_are_refused() {
             ("an entry beyond the end", second(0x7fff_ffff)),
             ("the directory in another order", swapped),
             ("fewer headers counted than there are", fewer),
+            ("bytes in the directory behind its last header", padded),
             ("more headers counted than there are", plain().end(8, &[3, 0, 3, 0]).bytes),
             ("the directory is elsewhere", plain().end(16, &0x10_0000_u32.to_le_bytes()).bytes),
             ("a header without its signature", plain().central(1, 0, b"PK\x01\x03").bytes),

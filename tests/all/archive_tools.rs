@@ -208,7 +208,7 @@ fn extraction_writes_what_was_checked_with_plain_modes() {
 }
 
 #[test]
-fn extraction_follows_no_link_and_takes_back_what_it_wrote() {
+fn extraction_follows_no_link() {
     let archive = read(&build::build(&[build::file("a/b", b"x"), build::file("c", b"y")]).bytes);
     let parent = tempfile::tempdir().unwrap();
     let (real, link) = (parent.path().join("real"), parent.path().join("link"));
@@ -217,6 +217,29 @@ fn extraction_follows_no_link_and_takes_back_what_it_wrote() {
     assert_eq!(code(archive.extract_into(&link)), ErrorCode::EnvironmentIo);
     assert_eq!(code(archive.extract_into(&parent.path().join("none"))), ErrorCode::EnvironmentIo);
     assert!(files_below(&real).is_empty());
+}
+
+/// In a process that may open few files only, so that extraction fails on its way down.
+#[test]
+fn extraction_takes_back_what_it_wrote() {
+    const STAGING: &str = "GOATFLOW_TEST_STAGING";
+    let deep = format!("b/{}", vec!["d"; 15].join("/"));
+    let bytes = build::build(&[build::file("a", b"x"), build::file(&deep, b"y"), build::file("c", b"z")]).bytes;
+    if let Some(staging) = std::env::var_os(STAGING) {
+        assert_eq!(code(read(&bytes).extract_into(Path::new(&staging))), ErrorCode::EnvironmentIo);
+        return;
+    }
+    let staging = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 14; exec \"$0\" --exact archive_tools::extraction_takes_back_what_it_wrote"])
+        .arg(std::env::current_exe().unwrap())
+        .env(STAGING, staging.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(std::fs::read_dir(staging.path()).unwrap().count(), 0);
+    assert_eq!(read(&bytes).extract_into(staging.path()).unwrap().len(), 3);
 }
 
 #[test]
