@@ -81,6 +81,11 @@ const (
 	ErrEnvironmentForked          Status = 801 // environment.forked
 	ErrEnvironmentUnsupported     Status = 802 // environment.unsupported
 	ErrEnvironmentResources       Status = 803 // environment.resources
+	ErrEnvironmentJailLauncher    Status = 820 // environment.jail_launcher
+	ErrEnvironmentJailLevel       Status = 821 // environment.jail_level
+	ErrEnvironmentJailStep        Status = 822 // environment.jail_step
+	ErrEnvironmentJailRequest     Status = 823 // environment.jail_request
+	ErrEnvironmentJailProgram     Status = 824 // environment.jail_program
 	ErrInternalBug                Status = 900 // internal.bug
 	ErrInternalPanic              Status = 999 // internal.panic
 )
@@ -164,6 +169,11 @@ var statusCodes = map[Status]string{
 	ErrEnvironmentForked:          "environment.forked",
 	ErrEnvironmentUnsupported:     "environment.unsupported",
 	ErrEnvironmentResources:       "environment.resources",
+	ErrEnvironmentJailLauncher:    "environment.jail_launcher",
+	ErrEnvironmentJailLevel:       "environment.jail_level",
+	ErrEnvironmentJailStep:        "environment.jail_step",
+	ErrEnvironmentJailRequest:     "environment.jail_request",
+	ErrEnvironmentJailProgram:     "environment.jail_program",
 	ErrInternalBug:                "internal.bug",
 	ErrInternalPanic:              "internal.panic",
 }

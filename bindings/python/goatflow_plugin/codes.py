@@ -92,6 +92,11 @@ class Status(enum.IntEnum):
     ENVIRONMENT_FORKED = 801
     ENVIRONMENT_UNSUPPORTED = 802
     ENVIRONMENT_RESOURCES = 803
+    ENVIRONMENT_JAIL_LAUNCHER = 820
+    ENVIRONMENT_JAIL_LEVEL = 821
+    ENVIRONMENT_JAIL_STEP = 822
+    ENVIRONMENT_JAIL_REQUEST = 823
+    ENVIRONMENT_JAIL_PROGRAM = 824
     INTERNAL_BUG = 900
     INTERNAL_PANIC = 999
 
@@ -674,6 +679,41 @@ class EnvironmentResources(PlatformError):
     default_retryable = True
 
 
+class EnvironmentJailLauncher(PlatformError):
+    """``environment.jail_launcher`` (820)"""
+
+    default_status = 820
+    default_code = "environment.jail_launcher"
+
+
+class EnvironmentJailLevel(PlatformError):
+    """``environment.jail_level`` (821)"""
+
+    default_status = 821
+    default_code = "environment.jail_level"
+
+
+class EnvironmentJailStep(PlatformError):
+    """``environment.jail_step`` (822)"""
+
+    default_status = 822
+    default_code = "environment.jail_step"
+
+
+class EnvironmentJailRequest(PlatformError):
+    """``environment.jail_request`` (823)"""
+
+    default_status = 823
+    default_code = "environment.jail_request"
+
+
+class EnvironmentJailProgram(PlatformError):
+    """``environment.jail_program`` (824)"""
+
+    default_status = 824
+    default_code = "environment.jail_program"
+
+
 class InternalBug(InternalError):
     """``internal.bug`` (900)"""
 
@@ -778,6 +818,11 @@ ERRORS: Dict[int, Type[PluginError]] = {
     801: EnvironmentForked,
     802: EnvironmentUnsupported,
     803: EnvironmentResources,
+    820: EnvironmentJailLauncher,
+    821: EnvironmentJailLevel,
+    822: EnvironmentJailStep,
+    823: EnvironmentJailRequest,
+    824: EnvironmentJailProgram,
     900: InternalBug,
     999: InternalPanic,
 }
@@ -872,6 +917,11 @@ __all__ = [
     "EnvironmentForked",
     "EnvironmentUnsupported",
     "EnvironmentResources",
+    "EnvironmentJailLauncher",
+    "EnvironmentJailLevel",
+    "EnvironmentJailStep",
+    "EnvironmentJailRequest",
+    "EnvironmentJailProgram",
     "InternalBug",
     "InternalPanic",
 ]
