@@ -8,7 +8,7 @@ export GOATFLOW_TEST_SQL := $(CURDIR)/examples-sql/tickets.sql
 CARGO := cargo
 LOCKED := --locked
 
-.PHONY: help setup build plugins header test test-rust test-c test-go test-python test-cli test-sql-engines demo lint fmt doc bench clean
+.PHONY: help setup build plugins header test test-rust test-launcher test-c test-go test-python test-cli test-sql-engines demo lint fmt doc bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,10 +27,13 @@ header: ## write include/goatflow_plugin.h and the schemas anew
 	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
 	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
 
-test: plugins test-rust test-c test-go test-python test-cli test-hosts ## run all tests, after building what they need
+test: plugins test-rust test-launcher test-c test-go test-python test-cli test-hosts ## run all tests, after building what they need
 
 test-rust: plugins
 	$(CARGO) test --release $(LOCKED)
+
+test-launcher:
+	cd launcher && $(CARGO) test $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/launcher
 
 test-c: plugins
 	tests/c/run.sh
@@ -60,6 +63,7 @@ demo: plugins ## run the main job: hosts in C, Go and Python on a real database
 lint: ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release $(LOCKED) --lib --bins -- -D warnings
+	cd launcher && $(CARGO) fmt --check && $(CARGO) clippy $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/launcher -- -D warnings
 
 fmt: ## format the Rust code
 	$(CARGO) fmt

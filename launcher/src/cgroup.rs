@@ -202,3 +202,50 @@ fn set_limit(path: &Path, controller: &str, is_unified: bool, request: &Request)
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_of_both_versions_are_found_where_they_are_mounted() {
+        let first = "31 25 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory";
+        let found = mounted_at(first, "memory", false, "/system.slice/host").unwrap();
+        assert_eq!(found.own, Path::new("/sys/fs/cgroup/memory/system.slice/host"));
+        assert!(mounted_at(first, "pids", false, "/").is_none());
+        let second = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate";
+        assert_eq!(mounted_at(second, "pids", true, "/").unwrap().own, Path::new("/sys/fs/cgroup"));
+        assert!(mounted_at(second, "pids", false, "/").is_none());
+        // A container that sees its own part of the hierarchy only, under the path that the host knows it by.
+        let part = "30 23 0:26 /docker/4f /sys/fs/cgroup ro - cgroup2 cgroup2 rw";
+        assert_eq!(mounted_at(part, "pids", true, "/docker/4f/app").unwrap().own, Path::new("/sys/fs/cgroup/app"));
+        assert!(mounted_at(part, "pids", true, "/docker/77").is_none());
+    }
+
+    #[test]
+    fn the_chosen_place_comes_first_and_the_one_above_is_not_changed() {
+        let hierarchy = Hierarchy { mount: "/m".into(), own: "/m/a/b".into(), is_unified: true };
+        let request = Request { group_parent: Some("/chosen".to_owned()), ..Request::default() };
+        let places: Vec<_> =
+            parents(&hierarchy, &request).into_iter().map(|(place, own)| (place.display().to_string(), own)).collect();
+        let expected = [("/m/chosen", true), ("/m/a/b", true), ("/m/a", false)];
+        assert_eq!(places, expected.map(|(place, own)| (place.to_owned(), own)));
+        let top = Hierarchy { mount: "/m".into(), own: "/m".into(), is_unified: true };
+        assert_eq!(parents(&top, &Request::default()), [("/m".into(), true)]);
+    }
+
+    #[test]
+    fn limits_of_version_2_are_written_to_its_files() {
+        let place = std::env::temp_dir().join(format!("goatflow-launcher-{}", std::process::id()));
+        fs::create_dir(&place).unwrap();
+        let request = Request { memory_bytes: 1 << 20, processes: 8, cpu_percent: 50, ..Request::default() };
+        for controller in CONTROLLERS {
+            set_limit(&place, controller, true, &request).unwrap();
+        }
+        let read = |file: &str| fs::read_to_string(place.join(file)).unwrap();
+        assert_eq!([read("memory.max"), read("memory.swap.max"), read("pids.max")], ["1048576", "0", "9"]);
+        assert_eq!(read("cpu.max"), "50000 100000");
+        fs::remove_dir_all(place).unwrap();
+    }
+}

@@ -1,6 +1,6 @@
 //! Giving up rights: users, capabilities, limits.
 
-use crate::fault::{Outcome, Step};
+use crate::fault::{Fault, Outcome, Step};
 use crate::host::{Host, State};
 use crate::init::Setting;
 use crate::job::Request;
@@ -22,14 +22,17 @@ pub(crate) fn become_inner_user(may_clear_groups: bool) -> Outcome<()> {
     sys::set_capabilities(all).step("capabilities")
 }
 
-/// Drops capabilities for good, becomes `user` if there is one, and closes every way to new rights.
-pub(crate) fn drop_rights(host: &Host, user: Option<u32>) -> Outcome<()> {
+/// Drops capabilities for good, becomes the plugin's user if there is one, and closes every way to new rights.
+pub(crate) fn drop_rights(host: &Host, request: &Request, setting: Setting) -> Outcome<()> {
     host.layer("capabilities", drop_bounding_set(), State::Reduced);
-    if let Some(user) = user {
-        let identity = sys::clear_groups().and_then(|()| sys::become_user(user)).step("user");
-        host.layer("identity", identity, State::Missing);
-    } else {
-        host.in_force("identity", "");
+    match request.user {
+        // Mapped already.
+        Some(user) if setting == Setting::OwnUsers => host.in_force("identity", &format!("user {user}")),
+        Some(user) => match sys::clear_groups().and_then(|()| sys::become_user(user)).step("user") {
+            Ok(()) => host.in_force("identity", &format!("user {user}")),
+            Err(fault) => host.weak("identity", State::Missing, &fault),
+        },
+        None => host.weak("identity", State::Reduced, &Fault::new("own_user", libc::EPERM)),
     }
     sys::set_capabilities(0).step("capabilities")?;
     // Other processes of the same user may not look into this one.
@@ -56,7 +59,9 @@ fn drop_bounding_set() -> Outcome<()> {
 /// Lowers the limits of this process.
 pub(crate) fn lower_limits(request: &Request, setting: Setting) -> Outcome<()> {
     let limits = [
-        (libc::RLIMIT_CORE, 0),
+        // Not 0, with which the kernel would still hand a crash to the host's program for dumps: below 2 it does not, and a
+        // file of one byte holds none.
+        (libc::RLIMIT_CORE, 1),
         (libc::RLIMIT_MEMLOCK, 0),
         (libc::RLIMIT_MSGQUEUE, 0),
         (libc::RLIMIT_RTPRIO, 0),

@@ -168,3 +168,121 @@ fn answer(value: u32) -> sock_filter {
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// What the kernel would answer to a call.
+    fn answer_to(program: &[sock_filter], machine: u32, number: libc::c_long, arguments: [u64; 6]) -> u32 {
+        let word = |offset: u32| match offset {
+            NUMBER => low(number.cast_unsigned()),
+            MACHINE => machine,
+            offset => {
+                let argument = arguments[(offset as usize - 16) / 8];
+                low(if offset % 8 == 0 { argument } else { argument >> 32 })
+            }
+        };
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let step = program[at];
+            at += 1;
+            match step.code {
+                LOAD => accumulator = word(step.k),
+                AND => accumulator &= step.k,
+                ANSWER => return step.k,
+                JUMP_EQUAL if accumulator == step.k => at += usize::from(step.jt),
+                JUMP_GREATER_EQUAL if accumulator >= step.k => at += usize::from(step.jt),
+                _ => at += usize::from(step.jf),
+            }
+        }
+    }
+
+    fn ask(setting: Setting, request: &Request, number: libc::c_long, arguments: &[u64]) -> u32 {
+        let input = std::io::stdin();
+        let program = program(request, setting, 0x1111_2222_3333_4444, input.as_fd());
+        let mut all = [0; 6];
+        all[..arguments.len()].copy_from_slice(arguments);
+        answer_to(&program, THIS_MACHINE, number, all)
+    }
+
+    fn inside(number: libc::c_long, arguments: &[u64]) -> u32 {
+        ask(Setting::OwnUsers, &Request::default(), number, arguments)
+    }
+
+    const fn fails(errno: i32) -> u32 {
+        FAIL | errno as u32
+    }
+
+    #[test]
+    fn calls_pass_fail_or_end_the_process() {
+        assert_eq!(inside(libc::SYS_read, &[]), ALLOW);
+        assert_eq!(inside(libc::SYS_fork, &[]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_execve, &[]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_clone3, &[]), fails(libc::ENOSYS));
+        assert_eq!(inside(libc::SYS_ptrace, &[]), END_PROCESS);
+        assert_eq!(inside(9999, &[]), fails(libc::EPERM));
+        assert_eq!(inside(0x4000_0000, &[]), END_PROCESS);
+        let input = std::io::stdin();
+        let program = program(&Request::default(), Setting::OwnUsers, 0, input.as_fd());
+        assert_eq!(answer_to(&program, 0x4000_0003, libc::SYS_read, [0; 6]), END_PROCESS);
+        assert!(program.len() < 4096);
+    }
+
+    #[test]
+    fn only_the_one_execution_with_the_secret_passes() {
+        let (descriptor, flags) = exec_arguments(0, 0x1111_2222_3333_4444);
+        assert_eq!(descriptor & 0xFFFF_FFFF, 0);
+        assert_eq!(flags & 0xFFFF_FFFF, 0x1000);
+        let ask = |descriptor, flags| inside(libc::SYS_execveat, &[descriptor, 0, 0, 0, flags]);
+        assert_eq!(ask(descriptor, flags), ALLOW);
+        for (descriptor, flags) in [(0, 0x1000), (descriptor, 0x1000), (0, flags), (descriptor ^ 1 << 40, flags)] {
+            assert_eq!(ask(descriptor, flags), fails(libc::EPERM));
+        }
+    }
+
+    #[test]
+    fn arguments_decide() {
+        let thread = 0x3D_0F00;
+        assert_eq!(inside(libc::SYS_clone, &[thread]), ALLOW);
+        assert_eq!(inside(libc::SYS_clone, &[thread | 0x1000_0000]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_clone, &[17]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_socket, &[1, 2]), ALLOW);
+        assert_eq!(inside(libc::SYS_socket, &[2, 1]), fails(libc::EAFNOSUPPORT));
+        assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
+        assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5412]), fails(libc::ENOTTY));
+        assert_eq!(inside(libc::SYS_ioctl, &[0, 1 << 32 | 0x5412]), fails(libc::ENOTTY));
+        assert_eq!(inside(libc::SYS_fcntl, &[0, 8, 1]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_prlimit64, &[1]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 3]), ALLOW);
+        assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 5]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 2]), ALLOW);
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 5, 2]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 7, 2]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 0x21]), fails(libc::EPERM));
+        let dynamic = Request { is_dynamic: true, ..Request::default() };
+        assert_eq!(ask(Setting::OwnUsers, &dynamic, libc::SYS_mmap, &[0, 0, 5, 2]), ALLOW);
+        assert_eq!(ask(Setting::OwnUsers, &dynamic, libc::SYS_mmap, &[0, 0, 7, 2]), fails(libc::EPERM));
+        let counted = Request { is_memory_counted: true, may_jit: true, ..Request::default() };
+        assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mmap, &[0, 0, 7, 0x21]), ALLOW);
+        assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mprotect, &[0, 0, 7]), ALLOW);
+    }
+
+    #[test]
+    fn without_namespaces_less_passes() {
+        let request = Request::default();
+        let ask = |number, arguments: &[u64]| ask(Setting::NoNamespaces, &request, number, arguments);
+        let own = u64::from(sys::own_pid().cast_unsigned());
+        assert_eq!(ask(libc::SYS_kill, &[own]), ALLOW);
+        assert_eq!(ask(libc::SYS_kill, &[own + 1]), fails(libc::EPERM));
+        assert_eq!(ask(libc::SYS_tkill, &[own]), fails(libc::EPERM));
+        assert_eq!(ask(libc::SYS_connect, &[]), fails(libc::EPERM));
+        assert_eq!(ask(libc::SYS_socket, &[1, 2]), fails(libc::EAFNOSUPPORT));
+        assert_eq!(ask(libc::SYS_socket, &[1, 0x80801]), ALLOW);
+        let connects = Request { may_connect: true, ..Request::default() };
+        assert_eq!(super::tests::ask(Setting::NoNamespaces, &connects, libc::SYS_connect, &[]), ALLOW);
+    }
+}

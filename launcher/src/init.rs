@@ -123,8 +123,7 @@ fn arm(job: &Job) -> Outcome<()> {
 
 /// Drops every right, then starts the process that becomes the plugin.
 fn start(job: &mut Job, setting: Setting) -> Outcome<(libc::pid_t, OwnedFd, OwnedFd)> {
-    let user = job.request.user.filter(|_| setting == Setting::HostUsers);
-    confine::drop_rights(&job.host, user)?;
+    confine::drop_rights(&job.host, &job.request, setting)?;
     arm(job)?;
     let (exec, plugin_end) = sys::pipe().step("pipe")?;
     match sys::fork(0).step("clone")? {

@@ -37,8 +37,8 @@ const SCRATCH: u64 = WRITE_FILE
     | REFER
     | TRUNCATE;
 
-/// Sockets and nothing else: what a plugin writes there lies on a file system of the host.
-const SOCKETS: u64 = READ_DIR | REMOVE_FILE | MAKE_SOCK | WRITE_FILE | READ_FILE;
+/// Files as well as sockets: go-plugin finds a free name by making a file. No directories, devices or links.
+const SOCKETS: u64 = READ_DIR | REMOVE_FILE | MAKE_SOCK | MAKE_REG | WRITE_FILE | READ_FILE;
 
 /// First version that governs TCP; below it, a plugin without namespaces is not well enough contained.
 const NETWORK_VERSION: i64 = 4;

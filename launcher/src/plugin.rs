@@ -30,7 +30,7 @@ enum Never {}
 fn become_plugin(job: &mut Job, setting: Setting) -> Outcome<Never> {
     let program = job.program.take().ok_or_else(|| Fault::new("descriptors", libc::EBADF))?;
     if setting == Setting::NoNamespaces {
-        confine::drop_rights(&job.host, job.request.user)?;
+        confine::drop_rights(&job.host, &job.request, setting)?;
     }
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("parent_death_signal")?;
     if job.host_is_gone() {

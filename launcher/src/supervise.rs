@@ -42,12 +42,9 @@ pub(crate) fn wait(
     let termination = termination.as_ref().map(AsFd::as_fd);
     let mut exec = exec.map(AsFd::as_fd);
     let timeout = if watch.is_some() { WATCH_MS } else { -1 };
-    loop {
-        let Ok([is_dead, is_host_dead, is_terminated, has_ended, has_begun]) =
-            sys::wait_for([life, host, termination, Some(process.as_fd()), exec], timeout)
-        else {
-            break;
-        };
+    while let Ok([is_dead, is_host_dead, is_terminated, has_ended, has_begun]) =
+        sys::wait_for([life, host, termination, Some(process.as_fd()), exec], timeout)
+    {
         if has_begun && exec.take().is_some() && !has_ended {
             job.host.started();
         }

@@ -364,8 +364,11 @@ const WRITE_AND_EXECUTE: u32 = (libc::PROT_WRITE | libc::PROT_EXEC).cast_unsigne
 /// because such memory counts to no process.
 fn mappings(request: &Request) -> Vec<Check> {
     let mut checks = Vec::new();
-    if !request.may_jit {
-        checks.push(Check::Not(2, WRITE_AND_EXECUTE, WRITE_AND_EXECUTE));
+    match (request.may_jit, request.is_dynamic) {
+        (true, _) => {}
+        (false, true) => checks.push(Check::Not(2, WRITE_AND_EXECUTE, WRITE_AND_EXECUTE)),
+        // The kernel has mapped all the code that a static program has.
+        (false, false) => checks.push(Check::Masked(2, libc::PROT_EXEC.cast_unsigned(), 0)),
     }
     let nobodys = (libc::MAP_SHARED | libc::MAP_ANONYMOUS).cast_unsigned();
     if !request.is_memory_counted {

@@ -82,6 +82,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// What the doctor says: the report, or why there is none.
+pub(crate) fn diagnosis() -> Value {
+    Jail::new().and_then(|jail| jail.report_default()).map_or_else(|error| error.to_json(), |report| report.to_json())
+}
+
 fn start(options: &Options) -> Result<ExitCode> {
     let spec = spec(options)?;
     let mut child = Jail::new()?.start(&spec)?;
@@ -184,7 +189,7 @@ fn ending(exit: JailExit) -> Option<String> {
 
 /// As shells do it: a signal counts from 128.
 fn exit_code(exit: JailExit) -> ExitCode {
-    let code = exit.code.or(exit.signal.map(|signal| 128 + signal)).unwrap_or(1);
+    let code = exit.code.or_else(|| exit.signal.map(|signal| 128 + signal)).unwrap_or(1);
     ExitCode::from(u8::try_from(code & 0xFF).unwrap_or(1))
 }
 

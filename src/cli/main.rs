@@ -110,7 +110,11 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Jail(command) => return jail::run(command),
         Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Doctor => print_line(&pretty(&doctor::report())),
+        Command::Doctor => {
+            let mut report = doctor::report();
+            report["native_plugins"] = jail::diagnosis();
+            print_line(&pretty(&report))
+        }
         Command::New(arguments) => new::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Check { gate } => {

@@ -261,8 +261,10 @@ fn nothing_outlives_a_host_that_becomes_another_program() {
     let mut host = alone("jail_life::becomes_another", &tools).stdout(Stdio::piped()).spawn().unwrap();
     let output = BufReader::new(host.stdout.take().unwrap());
     let lines = output.lines().map_while(Result::ok);
-    let line = lines.into_iter().find(|line| line.starts_with("pids ")).expect("the host says nothing");
-    let processes: Vec<OwnedFd> = line.split(' ').skip(1).map(|pid| process(pid.parse().unwrap())).collect();
+    // The test's name is on the same line.
+    let pids = lines.into_iter().find_map(|line| line.split_once("pids ").map(|(_, pids)| pids.to_owned()));
+    let pids = pids.expect("the host says nothing");
+    let processes: Vec<OwnedFd> = pids.split(' ').map(|pid| process(pid.parse().unwrap())).collect();
     std::fs::write(tools.path("go"), "").unwrap();
     processes.iter().for_each(assert_ends);
     host.kill().unwrap();

@@ -50,8 +50,10 @@ pub(super) fn spawn(program: String, input: OwnedFd) -> Result<OwnedFd> {
     let (answer, started) = channel();
     let orders = spawner.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let gone = || Error::new(ErrorCode::EnvironmentJailLauncher, "the thread that starts native plugins is gone");
-    orders.send(Order { program, input, answer }).map_err(|_| gone())?;
-    started.recv().map_err(|_| gone())?.map_err(|error| {
+    if orders.send(Order { program, input, answer }).is_err() {
+        return Err(gone());
+    }
+    started.recv().map_err(|error| gone().with_source(error))?.map_err(|error| {
         Error::new(
             ErrorCode::EnvironmentJailLauncher,
             "can't start the launcher of native plugins (it needs `/proc`, and processes that it may start)",

@@ -62,7 +62,9 @@ fn interpreter(bytes: &[u8]) -> Result<Option<String>> {
             let (from, length) = (place(word64(bytes, segment + 8)?)?, place(word64(bytes, segment + 32)?)?);
             let name = from.checked_add(length).and_then(|to| bytes.get(from..to)).ok_or_else(cut)?;
             let name = name.strip_suffix(b"\0").filter(|name| name.len() < 4096).ok_or_else(cut)?;
-            return String::from_utf8(name.to_vec()).map(Some).map_err(|_| cut());
+            return std::str::from_utf8(name)
+                .map(|name| Some(name.to_owned()))
+                .map_err(|error| cut().with_source(error));
         }
     }
     Ok(None)
@@ -73,7 +75,7 @@ fn cut() -> Error {
 }
 
 fn place(number: u64) -> Result<usize> {
-    usize::try_from(number).map_err(|_| cut())
+    usize::try_from(number).map_err(|error| cut().with_source(error))
 }
 
 fn word16(bytes: &[u8], at: usize) -> Result<u16> {

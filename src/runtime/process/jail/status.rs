@@ -175,6 +175,7 @@ impl Failure {
             }
             "landlock_version" => return format!("the kernel offers version {} of Landlock only", self.place),
             "process_limit" => return "processes are counted per user, and the plugin has the host's".to_owned(),
+            "own_user" => return "the plugin has the host's user; only root can give it one of its own".to_owned(),
             step => step,
         };
         let said = std::io::Error::from_raw_os_error(self.errno);
