@@ -1,4 +1,4 @@
-//! The database sees the tokens in the canonical text that the gate saw, and in the plugin's text as well: held against
+//! The database sees the tokens in the canonical text, which is the one that runs, that the gate saw: held against
 //! PostgreSQL's scanner and SQLite's tokeniser.
 #![no_main]
 
