@@ -13,7 +13,7 @@ LOCKED := --locked
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-setup: ## install what is missing (clang, lld, valgrind; by apt)
+setup: ## install what is missing (clang, lld, valgrind, an SMTP server; by apt)
 	@scripts/setup.sh
 
 build: setup ## build the library into target/dist, with the command line program

@@ -77,6 +77,64 @@ enum goatflow_plugin_status {
     GOATFLOW_PLUGIN_STATUS_PACKAGE_REGISTRATION_INVALID = 208,
     GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_INVALID = 209,
     GOATFLOW_PLUGIN_STATUS_PACKAGE_NAME_MISMATCH = 210,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_LAYOUT = 211,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRUNCATED = 212,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_PREPENDED = 213,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRAILING = 214,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SEVERAL_ENDS = 215,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_MULTI_DISK = 216,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_ZIP64 = 217,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_HEADER_MISMATCH = 218,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DESCRIPTOR = 219,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_EXTRA = 220,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_FEATURE = 221,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_ENCRYPTED = 222,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_METHOD = 223,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_NAME = 224,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_TRAVERSAL = 225,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_NAME_ENCODING = 226,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DUPLICATE = 227,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_COLLISION = 228,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_LINK = 229,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_KIND = 230,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_DEPTH = 231,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_COUNT = 232,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SIZE = 233,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_RATIO = 234,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SIZE_MISMATCH = 235,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_CRC = 236,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_CONTENT = 237,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ARCHIVE_SOURCE = 238,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_VERSION_INVALID = 240,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NOT_INSTALLED = 241,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NO_PREVIOUS = 242,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NOTHING_PENDING = 243,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_STATE_INVALID = 244,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_NO_STORE = 245,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_LOCKED = 246,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_CHANGED = 247,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ASSET_NOT_FOUND = 248,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_ASSET_TOO_LARGE = 249,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_UNEXPECTED_CODE = 250,
+    GOATFLOW_PLUGIN_STATUS_PACKAGE_TOO_LARGE = 251,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_UNSIGNED = 300,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_UNTRUSTED_KEY = 301,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_BAD_SIGNATURE = 302,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_EXPIRED = 303,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_REVOKED = 304,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_ROLLBACK = 305,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_NAME_MISMATCH = 306,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_MALFORMED = 307,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_HOST_TOO_OLD = 308,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PERMISSIONS_MISMATCH = 309,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_THRESHOLD = 310,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_FORMAT_DOWNGRADE = 311,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_KEY_INVALID = 320,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PRIVATE_KEY_INVALID = 321,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_PRIVATE_KEY_EXPOSED = 322,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_UNREADABLE = 330,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_INVALID = 331,
+    GOATFLOW_PLUGIN_STATUS_SIGNATURE_TRUST_CONFLICT = 332,
     GOATFLOW_PLUGIN_STATUS_POLICY_PERMISSION_MISSING = 400,
     GOATFLOW_PLUGIN_STATUS_POLICY_BLOCKED = 401,
     GOATFLOW_PLUGIN_STATUS_POLICY_FUNCTION_UNKNOWN = 402,
@@ -90,9 +148,12 @@ enum goatflow_plugin_status {
     GOATFLOW_PLUGIN_STATUS_POLICY_SQL_ARGUMENTS = 415,
     GOATFLOW_PLUGIN_STATUS_POLICY_EMAIL_RECIPIENT_DENIED = 420,
     GOATFLOW_PLUGIN_STATUS_POLICY_EMAIL_INVALID = 421,
+    GOATFLOW_PLUGIN_STATUS_POLICY_EMAIL_TOO_LARGE = 424,
     GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_URL_DENIED = 430,
     GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_ADDRESS_DENIED = 431,
     GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_INVALID = 432,
+    GOATFLOW_PLUGIN_STATUS_POLICY_HTTP_TOO_LARGE = 434,
+    GOATFLOW_PLUGIN_STATUS_POLICY_OUTBOUND_BUSY = 435,
     GOATFLOW_PLUGIN_STATUS_POLICY_CONFIG_KEY_DENIED = 440,
     GOATFLOW_PLUGIN_STATUS_POLICY_CALLEE_DENIED = 450,
     GOATFLOW_PLUGIN_STATUS_POLICY_CALL_DEPTH = 451,
@@ -127,10 +188,21 @@ enum goatflow_plugin_status {
     GOATFLOW_PLUGIN_STATUS_HOST_REPLY_INVALID = 702,
     GOATFLOW_PLUGIN_STATUS_HOST_DATABASE = 703,
     GOATFLOW_PLUGIN_STATUS_HOST_NOT_FOUND = 704,
+    GOATFLOW_PLUGIN_STATUS_HOST_NAME_UNRESOLVED = 705,
+    GOATFLOW_PLUGIN_STATUS_HOST_CONNECTION = 706,
+    GOATFLOW_PLUGIN_STATUS_HOST_TLS = 707,
+    GOATFLOW_PLUGIN_STATUS_HOST_TIMEOUT = 708,
+    GOATFLOW_PLUGIN_STATUS_HOST_PROTOCOL = 709,
+    GOATFLOW_PLUGIN_STATUS_HOST_ANSWER_TOO_LARGE = 710,
+    GOATFLOW_PLUGIN_STATUS_HOST_MAIL_REJECTED = 711,
+    GOATFLOW_PLUGIN_STATUS_HOST_MAIL_DEFERRED = 712,
+    GOATFLOW_PLUGIN_STATUS_HOST_MAIL_AUTH = 713,
     GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_IO = 800,
     GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_FORKED = 801,
     GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_UNSUPPORTED = 802,
     GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_RESOURCES = 803,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_STORE = 810,
+    GOATFLOW_PLUGIN_STATUS_ENVIRONMENT_STORE_READ_ONLY = 811,
     GOATFLOW_PLUGIN_STATUS_INTERNAL_BUG = 900,
     GOATFLOW_PLUGIN_STATUS_INTERNAL_PANIC = 999,
 };
@@ -891,7 +963,7 @@ int32_t goatflow_plugin_manager_shutdown(const struct goatflow_plugin_manager *m
 void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager);
 
 /**
- * Load a plugin: a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
+ * Load a plugin: a package (`.zip`), a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
  *
  * Reads, checks, compiles and starts it, and lets it register. Blocks for as long as that takes, within the configured
  * time. A plugin that fails at any step is not loaded.
@@ -904,7 +976,7 @@ void goatflow_plugin_manager_free(const struct goatflow_plugin_manager *manager)
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any; loads of different plugins run side by side.
- * Errors: `…_STATUS_PACKAGE_…` when the package or module is refused, `…_STATUS_PLUGIN_…` when its code fails,
+ * Errors: `…_STATUS_PACKAGE_…` and `…_STATUS_SIGNATURE_…` when it is refused, `…_STATUS_PLUGIN_…` when its code fails,
  * `…_STATUS_LIFECYCLE_ALREADY_LOADED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`,
  * `…_STATUS_ARGUMENT_…`.
  * Since: ABI 1.
@@ -1224,6 +1296,220 @@ int32_t goatflow_plugin_operation_cancel(const struct goatflow_plugin_operation 
 void goatflow_plugin_operation_free(const struct goatflow_plugin_operation *operation);
 
 /**
+ * Look at a package as installation would: signatures, archive, manifest. Nothing is changed, no code runs.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path of a package.
+ * - `out_json`: JSON object: name, version, runtime, hashes, signature status, what it asks for, entries; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_SIGNATURE_…` and `…_STATUS_PACKAGE_…` when it would be refused, `…_STATUS_ENVIRONMENT_IO`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_inspect(const struct goatflow_plugin_manager *manager,
+                                        const char *path,
+                                        size_t path_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Install a package: verify, inspect, write, record.
+ *
+ * No code of it runs, and what is loaded stays loaded. A crash at any point leaves the old version or the new one. A version
+ * that asks for more than was approved waits for `goatflow_plugin_package_approve`, and the old one stays current.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path of a package; its signatures are in `<path>.sig` and `<path>.gksig`.
+ * - `options_json`, `options_json_len`: JSON object `{"allow_downgrade": bool, "approve": bool}`; `(NULL, 0)` = neither.
+ * - `out_json`: JSON object: what was done, versions, `needs_approval`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_…` and `…_STATUS_PACKAGE_…` when it is refused, `…_STATUS_PACKAGE_NO_STORE`,
+ * `…_STATUS_PACKAGE_LOCKED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_install(const struct goatflow_plugin_manager *manager,
+                                        const char *path,
+                                        size_t path_len,
+                                        const char *options_json,
+                                        size_t options_json_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * List installed packages with their versions.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_list(const struct goatflow_plugin_manager *manager,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Load the current version of an installed package.
+ *
+ * Package, signatures and files are verified again; what was verified is what runs. Blocks as `goatflow_plugin_manager_load`.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package, by which the plugin is called, too.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; loads of different plugins run side by side.
+ * Errors: as `goatflow_plugin_manager_load`, `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_CHANGED`,
+ * `…_STATUS_PACKAGE_NO_STORE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_load(const struct goatflow_plugin_manager *manager,
+                                     const char *name,
+                                     size_t name_len,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Make the previous version of a package the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_NO_PREVIOUS`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_rollback(const struct goatflow_plugin_manager *manager,
+                                         const char *name,
+                                         size_t name_len,
+                                         struct goatflow_plugin_buffer *out_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Approve what the waiting version of a package asks for, and make it the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`, `…_STATUS_PACKAGE_NOTHING_PENDING`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_approve(const struct goatflow_plugin_manager *manager,
+                                        const char *name,
+                                        size_t name_len,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Remove a package, or one version of it that is not the current one. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `name`, `name_len`: name of the package.
+ * - `version`, `version_len`: version to remove; `(NULL, 0)` = all.
+ * - `out_json`: JSON object: what was done, versions that are left; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_PACKAGE_NOT_INSTALLED`,
+ * `…_STATUS_PACKAGE_NO_STORE`, `…_STATUS_PACKAGE_STATE_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_package_remove(const struct goatflow_plugin_manager *manager,
+                                       const char *name,
+                                       size_t name_len,
+                                       const char *version,
+                                       size_t version_len,
+                                       struct goatflow_plugin_buffer *out_json,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * List the files that a loaded plugin brought: assets, templates and translations.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a loaded plugin.
+ * - `out_json`: JSON array of `{"name", "size", "sha256"}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_asset_list(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Read a file that a loaded plugin brought: the bytes that were verified when it was loaded, or an error.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a loaded plugin.
+ * - `name`, `name_len`: name of the file as listed, for example `templates/page.html`.
+ * - `out_bytes`: content; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_PACKAGE_ASSET_NOT_FOUND`, `…_STATUS_PACKAGE_ASSET_TOO_LARGE`, `…_STATUS_PACKAGE_CHANGED`,
+ * `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_asset_read(const struct goatflow_plugin_manager *manager,
+                                   const char *plugin,
+                                   size_t plugin_len,
+                                   const char *name,
+                                   size_t name_len,
+                                   struct goatflow_plugin_buffer *out_bytes,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
  * Get the policy of a plugin: what is stored, what is in force, and where each line of it comes from.
  *
  * Parameters:
@@ -1325,6 +1611,178 @@ int32_t goatflow_plugin_policy_validate(const char *policy_json,
  */
 int32_t goatflow_plugin_policy_schema(struct goatflow_plugin_buffer *out_json,
                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Suggest the smallest policy that lets a plugin work, with the evidence for each line.
+ *
+ * What the plugin was refused, and what it was let do while it was observed, becomes entries; they are added to what is in
+ * force now. What it only declares, what is sensitive and what no single entry could name is told and left out. Wildcards
+ * are never suggested. Nothing is changed: hand the answer to `goatflow_plugin_policy_apply`.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a plugin that is loaded, or of which the policy store has evidence.
+ * - `options_json`, `options_json_len`: `{"sensitive": bool, "declared": bool}`, each optional: also entries that are
+ *   sensitive, also entries that the plugin declares and did not need so far; `(NULL, 0)` = neither.
+ * - `out_json`: JSON object `{"plugin", "revision", "changes", "document", "lines": [{"entry", "new", "sensitive",
+ *   "evidence"}], "left_out": [{"entry", "reason", "evidence"}]}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_POLICY_BLOCKED` for a plugin that an administrator blocked,
+ * `…_STATUS_POLICY_DOCUMENT_INVALID` when the stored policy can't be read, `…_STATUS_ENVIRONMENT_STORE`,
+ * `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_suggest(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       const char *options_json,
+                                       size_t options_json_len,
+                                       struct goatflow_plugin_buffer *out_json,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Accept a suggestion: store its document and put it in force.
+ *
+ * What is granted is what the suggestion says, whatever the plugin did since.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `suggestion_json`, `suggestion_json_len`: what `goatflow_plugin_policy_suggest` answered.
+ * - `out_revision`: the new revision; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; concurrent changes are put in force one after the other.
+ * Errors: `…_STATUS_POLICY_REVISION_CONFLICT` when the policy was changed since the suggestion was made,
+ * `…_STATUS_POLICY_DOCUMENT_INVALID`, `…_STATUS_ENVIRONMENT_STORE`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_apply(const struct goatflow_plugin_manager *manager,
+                                     const char *plugin,
+                                     size_t plugin_len,
+                                     const char *suggestion_json,
+                                     size_t suggestion_json_len,
+                                     uint64_t *out_revision,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Observe a plugin for a while: calls that only lack a permission or a scope pass, and are recorded.
+ *
+ * Never lets through what is not fully understood, sensitive tables, catalogues, secrets of the configuration, addresses
+ * that are not public, or anything beyond a limit. The policy shows until when; every call let through is logged.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin, which need not be loaded.
+ * - `seconds`: how long from now on, at most 31 days; 0 ends it.
+ * - `out_revision`: the policy's new revision; may be NULL.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_INVALID` for more than 31 days, `…_STATUS_POLICY_DOCUMENT_INVALID` when the stored policy
+ * can't be read, `…_STATUS_POLICY_REVISION_CONFLICT` when somebody changed it at the same time,
+ * `…_STATUS_ENVIRONMENT_STORE`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_observe(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       uint64_t seconds,
+                                       uint64_t *out_revision,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Tell whether the policy in force of a plugin would allow a host call, and why not. Nothing is called.
+ *
+ * Asks the gates that plugins pass. Rates, quotas, addresses that names resolve to, and observation are left out.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of a loaded plugin.
+ * - `request_json`, `request_json_len`: `{"function": name, "arguments": {…}}`.
+ * - `out_json`: JSON object `{"allow", "code", "reason", "rule", "target", "suggestion"}`; `code` is `ok` or a slug, the last
+ *   three are there when the call is refused, with `no_suggestion` and its reason in place of a suggestion that no policy
+ *   could follow; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`. A refused call is no error: the verdict tells.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_check(const struct goatflow_plugin_manager *manager,
+                                     const char *plugin,
+                                     size_t plugin_len,
+                                     const char *request_json,
+                                     size_t request_json_len,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Tell whether a policy document would allow a host call, and why not, without a plugin, a manager or a database.
+ *
+ * Parameters:
+ * - `policy_json`, `policy_json_len`: policy document; `(NULL, 0)` = the default grant.
+ * - `request_json`, `request_json_len`: `{"function": name, "arguments": {…}}`, and where it matters `"dialect"` (`sqlite`,
+ *   `postgres` or `mysql`; absent means the first), `"default_schema"`, and `"resources"`, what the plugin declares.
+ * - `out_json`: JSON object `{"allow", "code", "reason", "rule", "target", "suggestion"}`; `code` is `ok` or a slug, the last
+ *   three are there when the call is refused, with `no_suggestion` and its reason in place of a suggestion that no policy
+ *   could follow; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_POLICY_DOCUMENT_INVALID`, `…_STATUS_ARGUMENT_…`. A refused call is no error: the verdict tells.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_check_document(const char *policy_json,
+                                              size_t policy_json_len,
+                                              const char *request_json,
+                                              size_t request_json_len,
+                                              struct goatflow_plugin_buffer *out_json,
+                                              const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the changes of a plugin's policy and enablement, newest first.
+ *
+ * Each row is bound to the one before it by a hash, over all plugins of the policy store.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin; `(NULL, 0)` = all.
+ * - `limit`: most rows; 10,000 at most.
+ * - `out_json`: JSON array of `{"seq", "time", "plugin", "action", "actor", "revision", "digest", "document", "hash"}`;
+ *   release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ENVIRONMENT_STORE`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_policy_history(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       size_t limit,
+                                       struct goatflow_plugin_buffer *out_json,
+                                       const struct goatflow_plugin_error **out_error);
 
 /**
  * Make a completion queue.
@@ -1463,6 +1921,114 @@ int32_t goatflow_plugin_subscription_new(const struct goatflow_plugin_manager *m
  * Since: ABI 1.
  */
 void goatflow_plugin_subscription_free(const struct goatflow_plugin_subscription *subscription);
+
+/**
+ * Get everything that is trusted: the trust store's file and the configured keys, as one document.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON object (see `goatflow_plugin_trust_schema`); release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_list(const struct goatflow_plugin_manager *manager,
+                                   struct goatflow_plugin_buffer *out_json,
+                                   const struct goatflow_plugin_error **out_error);
+
+/**
+ * Trust a further key: it is written to the configured trust store and counts from the next load on.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `key_json`, `key_json_len`: an entry of `keys` of a trust store (see `goatflow_plugin_trust_schema`).
+ * - `out_json`: everything that is trusted now, as JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`,
+ * `…_STATUS_SIGNATURE_TRUST_CONFLICT`, `…_STATUS_SIGNATURE_KEY_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_add(const struct goatflow_plugin_manager *manager,
+                                  const char *key_json,
+                                  size_t key_json_len,
+                                  struct goatflow_plugin_buffer *out_json,
+                                  const struct goatflow_plugin_error **out_error);
+
+/**
+ * Trust a key or a file no more: it counts from the next load on. What is loaded stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `revocation_json`, `revocation_json_len`: `{"key": label, key id or public key, "reason"}`, or `{"sha256", "reason"}`.
+ * - `out_json`: everything that is trusted now, as JSON object; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any; changes of installed packages wait for each other, also those of other processes.
+ * Errors: `…_STATUS_SIGNATURE_TRUST_UNREADABLE`, `…_STATUS_SIGNATURE_TRUST_INVALID`,
+ * `…_STATUS_SIGNATURE_TRUST_CONFLICT`, `…_STATUS_SIGNATURE_KEY_INVALID`, `…_STATUS_ENVIRONMENT_IO`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_revoke(const struct goatflow_plugin_manager *manager,
+                                     const char *revocation_json,
+                                     size_t revocation_json_len,
+                                     struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get the JSON Schema of trust stores.
+ *
+ * Parameters:
+ * - `out_json`: JSON Schema; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_trust_schema(struct goatflow_plugin_buffer *out_json,
+                                     const struct goatflow_plugin_error **out_error);
+
+/**
+ * Check a raw Ed25519 signature, strictly: second spellings, weak keys and keys outside the prime-order group are refused.
+ *
+ * Parameters:
+ * - `public_key`, `public_key_len`: 32 bytes.
+ * - `message`, `message_len`: what was signed.
+ * - `signature`, `signature_len`: 64 bytes.
+ * - `out_valid`: 1 when it is a valid signature, else 0; wrong lengths are not valid.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_signature_check(const uint8_t *public_key,
+                                        size_t public_key_len,
+                                        const uint8_t *message,
+                                        size_t message_len,
+                                        const uint8_t *signature,
+                                        size_t signature_len,
+                                        int32_t *out_valid,
+                                        const struct goatflow_plugin_error **out_error);
 
 /**
  * Get the version of the ABI that the library implements.

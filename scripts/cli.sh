@@ -44,6 +44,47 @@ printf '{"version":1,"status":"approved","permissions":[{"type":"db","access":"r
 answer=$("$program" run --quiet --database "$work/tickets.db" --policy "$work/policy.json" "$stats" users '{}')
 check "a policy grants them" False "$(printf %s "$answer" | python3 -c 'import json,sys; print(json.load(sys.stdin)["denied"])')"
 
+# Stored policies, without a host: in a directory, and in GoatFlow's tables beside the tickets.
+mkdir -m 700 "$work/policies"
+printf '{"version":1,"status":"approved","permissions":[{"type":"db","access":"read","scope":["ticket"]}]}' > "$work/set.json"
+python3 - "$work/goatflow.db" tests/all/policy_store.rs <<'PY'
+import re, sqlite3, sys
+schema = re.search(r'SYSCONFIG: &str = "(.*?)";', open(sys.argv[2], encoding="utf-8").read(), re.S).group(1)
+sqlite3.connect(sys.argv[1]).executescript(schema)
+PY
+field() { python3 -c 'import json,sys; print(json.load(sys.stdin)'"$1"')'; }
+for place in "--store $work/policies" "--database $work/goatflow.db"; do
+  # shellcheck disable=SC2086 # two words on purpose
+  policy() { verb=$1; shift; "$program" policy "$verb" "$@" $place; }
+  check "nothing is stored at first" "no policies are stored" "$(policy show)"
+  check "a policy is stored" 1 "$(policy set stats "$work/set.json" --json | field '["revision"]')"
+  check "and shown" approved "$(policy show stats --json | field '["stored"]["status"]')"
+  refusal=$(policy set stats "$work/set.json" --expect 0 2>&1 >/dev/null || true)
+  check "a lost update is refused" policy.revision_conflict "$(printf %s "$refusal" | field '["code"]')"
+  check "the stored policy is asked" True "$(policy check db_query '{"query":"SELECT id FROM ticket"}' --plugin stats --json | field '["allow"]')"
+  check "and refuses" policy.sql.table_denied "$(policy check db_query '{"query":"SELECT id FROM queue"}' --plugin stats --json | field '["code"]')"
+  printf '{"denied":[{"function":"db_query","code":"policy.sql.table_denied","target":"queue","count":3,"first_seen":"2026-01-01T00:00:00.000Z","last_seen":"2026-01-02T00:00:00.000Z","message":"no","suggestions":[{"type":"db","access":"read","scope":["queue"]}]}]}' > "$work/evidence.json"
+  policy suggest stats --evidence "$work/evidence.json" | grep -q "denied 3 times by db_query"
+  check "a suggestion has its evidence" 0 $?
+  policy suggest stats --evidence "$work/evidence.json" --json > "$work/suggestion.json"
+  check "it is accepted" 2 "$(policy apply stats "$work/suggestion.json" --json | field '["revision"]')"
+  refusal=$(policy apply stats "$work/suggestion.json" 2>&1 >/dev/null || true)
+  check "once" policy.revision_conflict "$(printf %s "$refusal" | field '["code"]')"
+  check "and grants what it says" "['ticket', 'queue']" "$(policy show stats --json | field '["stored"]["permissions"][0]["scope"]')"
+  check "observation begins" 3 "$(policy observe stats 30m --json | field '["revision"]')"
+  check "and ends" 4 "$(policy observe stats 0 --actor ann --json | field '["revision"]')"
+  check "a policy is removed" 0 "$(policy remove stats --json | field '["revision"]')"
+  check "the record is whole" "True removed observed ann" "$(policy history stats --json | python3 -c 'import json,sys; h=json.load(sys.stdin); print(h["whole"], h["rows"][0]["action"], h["rows"][1]["action"], h["rows"][1]["actor"])')"
+  policy history | grep -q "the record is whole"
+  check "and says so" 0 $?
+done
+sed -i 's/"actor":"ann"/"actor":"bob"/' "$work/policies/audit.jsonl"
+check "a changed record is noticed" 4 "$("$program" policy history --store "$work/policies" --json | field '["first_broken"]')"
+printf '{"version":1,"status":"aproved"}' | "$program" policy validate - > "$work/report.txt" 2>/dev/null && status=0 || status=$?
+check "a wrong document fails" 1 "$status"
+grep -q "/status must be" "$work/report.txt"
+check "and is explained" 0 $?
+
 "$program" doctor | python3 -c 'import json,sys; assert json.load(sys.stdin)["library"]["abi"] == 1'
 check "doctor answers" 0 $?
 check "check policy answers every sample as expected" "" "$(python3 - "$program" tests/fixtures/policy/*.jsonl <<'PY'

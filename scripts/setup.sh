@@ -10,6 +10,8 @@ need clang clang
 need wasm-ld lld
 need valgrind valgrind
 need make make
+/usr/bin/python3 -c "import aiosmtpd" 2>/dev/null || missing="$missing python3-aiosmtpd"
+need unzip unzip
 if [ "${1:-}" = databases ]; then
   [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
   need mariadbd mariadb-server

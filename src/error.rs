@@ -107,6 +107,125 @@ error_codes! {
     /// Manifest and registration disagree on name or version.
     PackageNameMismatch = 210, "package.name_mismatch";
 
+    /// An archive's entries, directory and end record are not packed back to back in order; something is hidden between.
+    PackageArchiveLayout = 211, "package.archive.layout";
+    /// The file is no archive, or ends before all of it is there.
+    PackageArchiveTruncated = 212, "package.archive.truncated";
+    /// Bytes stand before an archive's first entry.
+    PackageArchivePrepended = 213, "package.archive.prepended";
+    /// Bytes stand behind an archive's end record.
+    PackageArchiveTrailing = 214, "package.archive.trailing";
+    /// An archive has several end records.
+    PackageArchiveSeveralEnds = 215, "package.archive.several_ends";
+    /// An archive is spread over several files.
+    PackageArchiveMultiDisk = 216, "package.archive.multi_disk";
+    /// An archive's zip64 records are missing, useless or contradict the others.
+    PackageArchiveZip64 = 217, "package.archive.zip64";
+    /// An entry's header differs from what the directory says about it.
+    PackageArchiveHeaderMismatch = 218, "package.archive.header_mismatch";
+    /// The record behind an entry's content is missing, malformed or differs from what the directory says.
+    PackageArchiveDescriptor = 219, "package.archive.descriptor";
+    /// An entry has a malformed, unknown or misleading extra field.
+    PackageArchiveExtra = 220, "package.archive.extra";
+    /// An entry uses a feature, format version or system that this reader does not know.
+    PackageArchiveFeature = 221, "package.archive.feature";
+    /// An entry is encrypted.
+    PackageArchiveEncrypted = 222, "package.archive.encrypted";
+    /// An entry is compressed by a method other than deflate.
+    PackageArchiveMethod = 223, "package.archive.method";
+    /// An entry's name has a character or form that is not portable.
+    PackageArchiveName = 224, "package.archive.name";
+    /// An entry's name leads, or could be taken to lead, out of the package.
+    PackageArchiveTraversal = 225, "package.archive.traversal";
+    /// An entry's name is not UTF-8, or not marked as such.
+    PackageArchiveNameEncoding = 226, "package.archive.name_encoding";
+    /// Two entries have the same name.
+    PackageArchiveDuplicate = 227, "package.archive.duplicate";
+    /// Two names are one for some file systems, or a file is a directory as well.
+    PackageArchiveCollision = 228, "package.archive.collision";
+    /// An entry is a symbolic or hard link.
+    PackageArchiveLink = 229, "package.archive.link";
+    /// An entry is neither a plain file nor a directory.
+    PackageArchiveKind = 230, "package.archive.kind";
+    /// An entry lies too deep.
+    PackageArchiveDepth = 231, "package.archive.depth";
+    /// An archive has too many entries, or none.
+    PackageArchiveCount = 232, "package.archive.count";
+    /// An archive, its directory, an entry or all of them together are too large.
+    PackageArchiveSize = 233, "package.archive.size";
+    /// An entry or the whole archive is compressed so highly that it must be meant as a bomb.
+    PackageArchiveRatio = 234, "package.archive.ratio";
+    /// An entry's content is longer or shorter than declared.
+    PackageArchiveSizeMismatch = 235, "package.archive.size_mismatch";
+    /// An entry's content does not have the declared checksum.
+    PackageArchiveCrc = 236, "package.archive.crc";
+    /// An entry's compressed content is malformed, or does not fill its place.
+    PackageArchiveContent = 237, "package.archive.content";
+    /// A directory that is to be packed holds what no package may hold.
+    PackageArchiveSource = 238, "package.archive.source";
+
+    /// The version of a package is missing or not allowed.
+    PackageVersionInvalid = 240, "package.version_invalid";
+    /// No package of that name or version is installed.
+    PackageNotInstalled = 241, "package.not_installed";
+    /// There is no previous version to go back to.
+    PackageNoPrevious = 242, "package.no_previous";
+    /// No version waits for approval.
+    PackageNothingPending = 243, "package.nothing_pending";
+    /// The record of installed packages can't be read or breaks a rule.
+    PackageStateInvalid = 244, "package.state_invalid";
+    /// No directory for packages is configured.
+    PackageNoStore = 245, "package.no_store";
+    /// Another process changes the installed packages at this moment.
+    PackageLocked = 246, "package.locked";
+    /// Files are not what was installed or verified.
+    PackageChanged = 247, "package.changed";
+    /// The plugin has no file of that name.
+    PackageAssetNotFound = 248, "package.asset_not_found";
+    /// A file of the plugin is larger than may be read at once.
+    PackageAssetTooLarge = 249, "package.asset_too_large";
+    /// A package that says it has no code contains some.
+    PackageUnexpectedCode = 250, "package.unexpected_code";
+    /// The package is larger than the limit, before anything of it is looked at.
+    PackageTooLarge = 251, "package.too_large";
+
+    /// A signature is required and there is none.
+    SignatureUnsigned = 300, "signature.unsigned";
+    /// The signature is of no key that is trusted for this.
+    SignatureUntrustedKey = 301, "signature.untrusted_key";
+    /// The signature does not fit the content.
+    SignatureBad = 302, "signature.bad_signature";
+    /// The signature or its key is not valid at this time.
+    SignatureExpired = 303, "signature.expired";
+    /// The key or the content was revoked.
+    SignatureRevoked = 304, "signature.revoked";
+    /// An older release than one that was accepted before.
+    SignatureRollback = 305, "signature.rollback";
+    /// Name or version is not what was signed.
+    SignatureNameMismatch = 306, "signature.name_mismatch";
+    /// A signature file is malformed.
+    SignatureMalformed = 307, "signature.malformed";
+    /// The signer asks for a newer host.
+    SignatureHostTooOld = 308, "signature.host_too_old";
+    /// The permissions that are asked for are not those that were signed.
+    SignaturePermissionsMismatch = 309, "signature.permissions_mismatch";
+    /// Fewer signers than the trust store demands.
+    SignatureThreshold = 310, "signature.threshold";
+    /// A weaker kind of signature than this name had before.
+    SignatureFormatDowngrade = 311, "signature.format_downgrade";
+    /// A public key is malformed or weak.
+    SignatureKeyInvalid = 320, "signature.key_invalid";
+    /// A private key can't be read.
+    SignaturePrivateKeyInvalid = 321, "signature.private_key_invalid";
+    /// Others may read the file of a private key.
+    SignaturePrivateKeyExposed = 322, "signature.private_key_exposed";
+    /// The trust store can't be read, or others may write it.
+    SignatureTrustUnreadable = 330, "signature.trust_unreadable";
+    /// The trust store breaks a rule.
+    SignatureTrustInvalid = 331, "signature.trust_invalid";
+    /// The trust store has such a key already, or no such key.
+    SignatureTrustConflict = 332, "signature.trust_conflict";
+
     /// The plugin has no permission of the needed type and access.
     PolicyPermissionMissing = 400, "policy.permission_missing";
     /// The plugin is blocked.
@@ -133,12 +252,18 @@ error_codes! {
     PolicyEmailRecipientDenied = 420, "policy.email.recipient_denied";
     /// An e-mail is malformed.
     PolicyEmailInvalid = 421, "policy.email.invalid";
+    /// An e-mail has too many recipients, or is too long.
+    PolicyEmailTooLarge = 424, "policy.email.too_large";
     /// A URL is outside the granted scope.
     PolicyHttpUrlDenied = 430, "policy.http.url_denied";
     /// A host name resolves to an address that plugins may not reach.
     PolicyHttpAddressDenied = 431, "policy.http.address_denied";
     /// An HTTP request is malformed or uses a refused feature.
     PolicyHttpInvalid = 432, "policy.http.invalid";
+    /// An HTTP request is larger than the host allows.
+    PolicyHttpTooLarge = 434, "policy.http.too_large";
+    /// The plugin has as many requests or e-mails under way as the host allows at a time.
+    PolicyOutboundBusy = 435, "policy.outbound.busy";
     /// A configuration key is on the deny-list or outside the granted scope.
     PolicyConfigKeyDenied = 440, "policy.config.key_denied";
     /// A called plugin is outside the granted scope.
@@ -210,6 +335,24 @@ error_codes! {
     HostDatabase = 703, "host.database";
     /// The requested thing does not exist at the provider.
     HostNotFound = 704, "host.not_found";
+    /// A host's name has no address, or could not be looked up.
+    HostNameUnresolved = 705, "host.name_unresolved";
+    /// A server did not take the connection, or the connection broke.
+    HostConnection = 706, "host.connection";
+    /// A server's certificate is not trusted, or encryption could not be agreed on.
+    HostTls = 707, "host.tls";
+    /// A server did not answer in the time that the host's configuration gives it.
+    HostTimeout = 708, "host.timeout";
+    /// A server's answer breaks the protocol.
+    HostProtocol = 709, "host.protocol";
+    /// A server's answer is larger than the host allows.
+    HostAnswerTooLarge = 710, "host.answer_too_large";
+    /// The mail server refused an e-mail for good.
+    HostMailRejected = 711, "host.mail.rejected";
+    /// The mail server can't take an e-mail now.
+    HostMailDeferred = 712, "host.mail.deferred";
+    /// The mail server refused the host's credentials, or offers no way to give them.
+    HostMailAuth = 713, "host.mail.auth";
 
     /// A file or the operating system failed.
     EnvironmentIo = 800, "environment.io";
@@ -219,6 +362,20 @@ error_codes! {
     EnvironmentUnsupported = 802, "environment.unsupported";
     /// The machine is out of threads, memory or descriptors.
     EnvironmentResources = 803, "environment.resources";
+    /// The policy store can't be read or written.
+    EnvironmentStore = 810, "environment.store";
+    /// The policy store may be read, but not written.
+    EnvironmentStoreReadOnly = 811, "environment.store_read_only";
+    /// The launcher of native plugins can't be started, or went away.
+    EnvironmentJailLauncher = 820, "environment.jail_launcher";
+    /// Less of the jail can be had on this machine than the plugin's policy asks for.
+    EnvironmentJailLevel = 821, "environment.jail_level";
+    /// A step of the jail failed that nothing can stand in for.
+    EnvironmentJailStep = 822, "environment.jail_step";
+    /// What is asked of the jail is refused: a path, a variable or a limit.
+    EnvironmentJailRequest = 823, "environment.jail_request";
+    /// The file is not a program that this machine runs natively.
+    EnvironmentJailProgram = 824, "environment.jail_program";
 
     /// A fault of this library.
     InternalBug = 900, "internal.bug";
@@ -250,12 +407,18 @@ impl ErrorCode {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::PolicyRateLimited
+            Self::PackageLocked
+                | Self::PolicyRateLimited
+                | Self::PolicyOutboundBusy
                 | Self::PluginDeadline
                 | Self::LifecycleBusy
                 | Self::LifecycleDeadlock
                 | Self::LifecycleOverloaded
                 | Self::LifecyclePending
+                | Self::HostNameUnresolved
+                | Self::HostConnection
+                | Self::HostTimeout
+                | Self::HostMailDeferred
                 | Self::EnvironmentResources
         )
     }
@@ -315,6 +478,13 @@ impl Error {
     #[must_use]
     pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.inner.detail.entry(key).or_insert(value.into());
+        self
+    }
+
+    /// Adds a machine-readable fact in place of one of that name.
+    #[must_use]
+    pub fn with_better_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.inner.detail.insert(key.to_owned(), value.into());
         self
     }
 

@@ -40,9 +40,12 @@ const (
 	ErrPolicySQLArguments         Status = 415 // policy.sql.arguments
 	ErrPolicyEmailRecipientDenied Status = 420 // policy.email.recipient_denied
 	ErrPolicyEmailInvalid         Status = 421 // policy.email.invalid
+	ErrPolicyEmailTooLarge        Status = 424 // policy.email.too_large
 	ErrPolicyHTTPURLDenied        Status = 430 // policy.http.url_denied
 	ErrPolicyHTTPAddressDenied    Status = 431 // policy.http.address_denied
 	ErrPolicyHTTPInvalid          Status = 432 // policy.http.invalid
+	ErrPolicyHTTPTooLarge         Status = 434 // policy.http.too_large
+	ErrPolicyOutboundBusy         Status = 435 // policy.outbound.busy
 	ErrPolicyConfigKeyDenied      Status = 440 // policy.config.key_denied
 	ErrPolicyCalleeDenied         Status = 450 // policy.callee_denied
 	ErrPolicyCallDepth            Status = 451 // policy.call_depth
@@ -77,10 +80,21 @@ const (
 	ErrHostReplyInvalid           Status = 702 // host.reply_invalid
 	ErrHostDatabase               Status = 703 // host.database
 	ErrHostNotFound               Status = 704 // host.not_found
+	ErrHostNameUnresolved         Status = 705 // host.name_unresolved
+	ErrHostConnection             Status = 706 // host.connection
+	ErrHostTls                    Status = 707 // host.tls
+	ErrHostTimeout                Status = 708 // host.timeout
+	ErrHostProtocol               Status = 709 // host.protocol
+	ErrHostAnswerTooLarge         Status = 710 // host.answer_too_large
+	ErrHostMailRejected           Status = 711 // host.mail.rejected
+	ErrHostMailDeferred           Status = 712 // host.mail.deferred
+	ErrHostMailAuth               Status = 713 // host.mail.auth
 	ErrEnvironmentIO              Status = 800 // environment.io
 	ErrEnvironmentForked          Status = 801 // environment.forked
 	ErrEnvironmentUnsupported     Status = 802 // environment.unsupported
 	ErrEnvironmentResources       Status = 803 // environment.resources
+	ErrEnvironmentStore           Status = 810 // environment.store
+	ErrEnvironmentStoreReadOnly   Status = 811 // environment.store_read_only
 	ErrInternalBug                Status = 900 // internal.bug
 	ErrInternalPanic              Status = 999 // internal.panic
 )
@@ -123,9 +137,12 @@ var statusCodes = map[Status]string{
 	ErrPolicySQLArguments:         "policy.sql.arguments",
 	ErrPolicyEmailRecipientDenied: "policy.email.recipient_denied",
 	ErrPolicyEmailInvalid:         "policy.email.invalid",
+	ErrPolicyEmailTooLarge:        "policy.email.too_large",
 	ErrPolicyHTTPURLDenied:        "policy.http.url_denied",
 	ErrPolicyHTTPAddressDenied:    "policy.http.address_denied",
 	ErrPolicyHTTPInvalid:          "policy.http.invalid",
+	ErrPolicyHTTPTooLarge:         "policy.http.too_large",
+	ErrPolicyOutboundBusy:         "policy.outbound.busy",
 	ErrPolicyConfigKeyDenied:      "policy.config.key_denied",
 	ErrPolicyCalleeDenied:         "policy.callee_denied",
 	ErrPolicyCallDepth:            "policy.call_depth",
@@ -160,10 +177,21 @@ var statusCodes = map[Status]string{
 	ErrHostReplyInvalid:           "host.reply_invalid",
 	ErrHostDatabase:               "host.database",
 	ErrHostNotFound:               "host.not_found",
+	ErrHostNameUnresolved:         "host.name_unresolved",
+	ErrHostConnection:             "host.connection",
+	ErrHostTls:                    "host.tls",
+	ErrHostTimeout:                "host.timeout",
+	ErrHostProtocol:               "host.protocol",
+	ErrHostAnswerTooLarge:         "host.answer_too_large",
+	ErrHostMailRejected:           "host.mail.rejected",
+	ErrHostMailDeferred:           "host.mail.deferred",
+	ErrHostMailAuth:               "host.mail.auth",
 	ErrEnvironmentIO:              "environment.io",
 	ErrEnvironmentForked:          "environment.forked",
 	ErrEnvironmentUnsupported:     "environment.unsupported",
 	ErrEnvironmentResources:       "environment.resources",
+	ErrEnvironmentStore:           "environment.store",
+	ErrEnvironmentStoreReadOnly:   "environment.store_read_only",
 	ErrInternalBug:                "internal.bug",
 	ErrInternalPanic:              "internal.panic",
 }

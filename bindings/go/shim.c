@@ -16,6 +16,7 @@
   X(manager_call_into) X(manager_call_enqueue) X(operation_cancel) X(operation_free) X(queue_new) X(queue_fd)          \
   X(queue_next) X(queue_free) X(cancellation_new) X(cancellation_cancel) X(cancellation_free) X(function_resolve)      \
   X(function_call_into) X(function_free) X(policy_get) X(policy_set) X(policy_validate) X(policy_schema)               \
+  X(policy_suggest) X(policy_apply) X(policy_observe) X(policy_check) X(policy_check_document) X(policy_history)       \
   X(manager_provide) X(manager_declare) X(reply_set_result) X(reply_set_error) X(subscription_new) X(subscription_free)
 
 struct gfp_library {
@@ -213,6 +214,53 @@ int32_t gfp_policy_validate(const gfp_library *library, const char *policy, size
   const goatflow_plugin_error *error = NULL;
   int32_t status = library->policy_validate(policy, policy_len, &report, &error);
   return finish_buffer(status, &report, error, out);
+}
+
+int32_t gfp_policy_ask(const gfp_library *library, int which, uintptr_t manager, const char *plugin,
+                       size_t plugin_len, const char *text, size_t text_len, gfp_out *out) {
+  const goatflow_plugin_manager *handle = HANDLE(manager, manager);
+  goatflow_plugin_buffer answer = {0};
+  const goatflow_plugin_error *error = NULL;
+  int32_t status =
+      which == GFP_POLICY_SUGGEST ? library->policy_suggest(handle, plugin, plugin_len, text, text_len, &answer, &error)
+                                  : library->policy_check(handle, plugin, plugin_len, text, text_len, &answer, &error);
+  return finish_buffer(status, &answer, error, out);
+}
+
+int32_t gfp_policy_apply(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                         const char *suggestion, size_t suggestion_len, gfp_out *out) {
+  const goatflow_plugin_error *error = NULL;
+  uint64_t revision = 0;
+  int32_t status = library->policy_apply(HANDLE(manager, manager), plugin, plugin_len, suggestion, suggestion_len,
+                                         &revision, &error);
+  out->number = revision;
+  return finish(status, error, out);
+}
+
+int32_t gfp_policy_observe(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                           uint64_t seconds, gfp_out *out) {
+  const goatflow_plugin_error *error = NULL;
+  uint64_t revision = 0;
+  int32_t status =
+      library->policy_observe(HANDLE(manager, manager), plugin, plugin_len, seconds, &revision, &error);
+  out->number = revision;
+  return finish(status, error, out);
+}
+
+int32_t gfp_policy_check_document(const gfp_library *library, const char *policy, size_t policy_len,
+                                  const char *request, size_t request_len, gfp_out *out) {
+  goatflow_plugin_buffer verdict = {0};
+  const goatflow_plugin_error *error = NULL;
+  int32_t status = library->policy_check_document(policy, policy_len, request, request_len, &verdict, &error);
+  return finish_buffer(status, &verdict, error, out);
+}
+
+int32_t gfp_policy_history(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                           size_t limit, gfp_out *out) {
+  goatflow_plugin_buffer rows = {0};
+  const goatflow_plugin_error *error = NULL;
+  int32_t status = library->policy_history(HANDLE(manager, manager), plugin, plugin_len, limit, &rows, &error);
+  return finish_buffer(status, &rows, error, out);
 }
 
 static goatflow_plugin_call_options call_options(const gfp_options *options, const char *request_id,

@@ -82,6 +82,19 @@ int32_t gfp_manager_clear_logs(const gfp_library *library, uintptr_t manager, gf
 
 int32_t gfp_policy_set(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                        const char *policy, size_t policy_len, uint64_t expected_revision, gfp_out *out);
+// Questions about the policy of a plugin.
+enum { GFP_POLICY_SUGGEST, GFP_POLICY_CHECK };
+int32_t gfp_policy_ask(const gfp_library *library, int which, uintptr_t manager, const char *plugin,
+                       size_t plugin_len, const char *text, size_t text_len, gfp_out *out);
+// out->number = the new revision.
+int32_t gfp_policy_apply(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                         const char *suggestion, size_t suggestion_len, gfp_out *out);
+int32_t gfp_policy_observe(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                           uint64_t seconds, gfp_out *out);
+int32_t gfp_policy_check_document(const gfp_library *library, const char *policy, size_t policy_len,
+                                  const char *request, size_t request_len, gfp_out *out);
+int32_t gfp_policy_history(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
+                           size_t limit, gfp_out *out);
 int32_t gfp_policy_validate(const gfp_library *library, const char *policy, size_t policy_len, gfp_out *out);
 
 // out->len = length of the result; it is in destination when out->data is 0, otherwise in the buffer.

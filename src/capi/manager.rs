@@ -111,7 +111,7 @@ pub extern "C" fn goatflow_plugin_manager_free(manager: *const goatflow_plugin_m
     });
 }
 
-/// Load a plugin: a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
+/// Load a plugin: a package (`.zip`), a `.wasm` file, or a directory with `plugin.yaml` or `manifest.json`.
 ///
 /// Reads, checks, compiles and starts it, and lets it register. Blocks for as long as that takes, within the configured
 /// time. A plugin that fails at any step is not loaded.
@@ -124,7 +124,7 @@ pub extern "C" fn goatflow_plugin_manager_free(manager: *const goatflow_plugin_m
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
 /// Threads: any; loads of different plugins run side by side.
-/// Errors: `…_STATUS_PACKAGE_…` when the package or module is refused, `…_STATUS_PLUGIN_…` when its code fails,
+/// Errors: `…_STATUS_PACKAGE_…` and `…_STATUS_SIGNATURE_…` when it is refused, `…_STATUS_PLUGIN_…` when its code fails,
 /// `…_STATUS_LIFECYCLE_ALREADY_LOADED`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_IO`,
 /// `…_STATUS_ARGUMENT_…`.
 /// Since: ABI 1.

@@ -3,7 +3,7 @@
 //! - `handle`: opaque values that are looked up, never dereferenced · `args`: pointers → values · `guard`: panic barrier,
 //!   fork check, error objects · `types`: structs that cross · `user_data`: the host's pointers and their finalizers.
 //! - One file for each C object: `version`, `buffer`, `error`, `manager`, `call`, `operation`, `queue`, `cancellation`,
-//!   `function`, `policy`, `host`, `subscription`.
+//!   `function`, `policy`, `host`, `subscription`, `package`, `trust`.
 //!
 //! Rules of the ABI, which `include/goatflow_plugin.h` states for its users: inputs are (pointer, length), `(NULL, 0)` is
 //! empty; outputs are zeroed first and set on success only; every fallible function returns a status and takes an
@@ -22,9 +22,12 @@ mod handle;
 pub mod host;
 pub mod manager;
 pub mod operation;
+pub mod package;
 pub mod policy;
+mod policy_learning;
 pub mod queue;
 pub mod subscription;
+pub mod trust;
 pub mod types;
 mod user_data;
 pub mod version;

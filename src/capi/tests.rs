@@ -5,7 +5,8 @@ use std::ptr::{null, null_mut};
 
 use super::guard::with_panic;
 use super::{
-    buffer, call, cancellation, error, function, host, manager, operation, policy, queue, subscription, version,
+    buffer, call, cancellation, error, function, host, manager, operation, package, policy, policy_learning, queue,
+    subscription, trust, version,
 };
 use crate::error::ErrorCode;
 
@@ -119,10 +120,38 @@ fn statuses() -> Vec<(&'static str, i32)> {
             null_mut(),
             null_mut()
         )),
+        injected!(package::goatflow_plugin_package_inspect(null(), null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_install(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_list(null(), null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_load(null(), null(), 0, null_mut())),
+        injected!(package::goatflow_plugin_package_rollback(null(), null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_approve(null(), null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_remove(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_asset_list(null(), null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_asset_read(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(trust::goatflow_plugin_trust_list(null(), null_mut(), null_mut())),
+        injected!(trust::goatflow_plugin_trust_add(null(), null(), 0, null_mut(), null_mut())),
+        injected!(trust::goatflow_plugin_trust_revoke(null(), null(), 0, null_mut(), null_mut())),
+        injected!(trust::goatflow_plugin_trust_schema(null_mut(), null_mut())),
+        injected!(trust::goatflow_plugin_signature_check(null(), 0, null(), 0, null(), 0, null_mut(), null_mut())),
         injected!(policy::goatflow_plugin_policy_get(null(), null(), 0, null_mut(), null_mut())),
         injected!(policy::goatflow_plugin_policy_set(null(), null(), 0, null(), 0, 0, null_mut(), null_mut())),
         injected!(policy::goatflow_plugin_policy_validate(null(), 0, null_mut(), null_mut())),
         injected!(policy::goatflow_plugin_policy_schema(null_mut(), null_mut())),
+        injected!(policy_learning::goatflow_plugin_policy_suggest(
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            null_mut(),
+            null_mut()
+        )),
+        injected!(policy_learning::goatflow_plugin_policy_apply(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(policy_learning::goatflow_plugin_policy_observe(null(), null(), 0, 0, null_mut(), null_mut())),
+        injected!(policy_learning::goatflow_plugin_policy_check(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(policy_learning::goatflow_plugin_policy_check_document(null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(policy_learning::goatflow_plugin_policy_history(null(), null(), 0, 0, null_mut(), null_mut())),
         injected!(host::goatflow_plugin_manager_provide(null(), null(), 0, None, null_mut(), None, null_mut())),
         injected!(host::goatflow_plugin_manager_declare(null(), null(), 0, None, null_mut(), None, null_mut())),
         injected!(host::goatflow_plugin_reply_set_result(null(), null(), 0, null_mut())),

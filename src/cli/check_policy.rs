@@ -8,7 +8,16 @@ use goatflow_plugin::policy::dry_run;
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// Answers every line of `input`, malformed ones too.
-pub(crate) fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+pub(crate) fn run(input: impl BufRead, output: impl Write) -> io::Result<()> {
+    answer_lines(input, output, |line| line.map_or_else(dry_run::answer_too_long, dry_run::answer).to_string())
+}
+
+/// Answers line by line; `None` stands for a line that is too long.
+pub(crate) fn answer_lines(
+    mut input: impl BufRead,
+    mut output: impl Write,
+    answer: impl Fn(Option<&[u8]>) -> String,
+) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -16,8 +25,7 @@ pub(crate) fn run(mut input: impl BufRead, mut output: impl Write) -> io::Result
             return Ok(());
         }
         let is_cut = !line.ends_with(b"\n") && skip_line(&mut input)?;
-        let answer = if is_cut { dry_run::answer_too_long() } else { dry_run::answer(&line) };
-        writeln!(output, "{answer}")?;
+        writeln!(output, "{}", answer(Some(line.as_slice()).filter(|_| !is_cut)))?;
         output.flush()?;
     }
 }

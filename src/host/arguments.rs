@@ -93,6 +93,26 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// A text, or an array of texts, none of them empty; there must be one at least.
+    pub fn text_or_texts(&self, key: &str) -> Result<Vec<String>> {
+        let texts = match self.value(key)? {
+            Value::Null => Vec::new(),
+            Value::String(text) => vec![text],
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| match item {
+                    Value::String(text) => Ok(text),
+                    _ => Err(invalid(format!("`{key}` has an element that is not a string"))),
+                })
+                .collect::<Result<_>>()?,
+            _ => return Err(invalid(format!("`{key}` is neither a string nor an array of strings"))),
+        };
+        if texts.is_empty() || texts.iter().any(String::is_empty) {
+            return Err(invalid(format!("`{key}` is missing")));
+        }
+        Ok(texts)
+    }
+
     /// Values for the placeholders of a statement.
     pub fn sql_values(&self, key: &str) -> Result<Vec<SqlValue>> {
         let values = self.get::<Option<Vec<&'a RawValue>>>(key, "an array")?.flatten().unwrap_or_default();

@@ -17,13 +17,21 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 16] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
         "policy.changed",
+        "policy.observing",
+        "package.installed",
+        "package.pending",
+        "package.approved",
+        "package.rolled_back",
+        "package.removed",
+        "trust.changed",
         "call.denied",
+        "call.observed",
         "log",
         "published",
     ];

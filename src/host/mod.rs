@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod event;
 pub mod functions;
 pub mod log;
+pub mod outbound;
 pub mod provider;
 pub mod request;
 
@@ -12,6 +13,7 @@ use crate::plugin::{CallContext, ResultSink};
 pub use event::{Event, EventSink};
 pub use functions::{Function, Service};
 pub use log::{LogLevel, LogRecord};
+pub use outbound::{HttpRequest, HttpTarget, Mail};
 pub use provider::{HostCall, Provider, Reply};
 pub use request::{Request, SqlValue};
 

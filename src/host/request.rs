@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::Arguments;
 use super::functions::Function;
 use super::log::LogLevel;
+use super::outbound::{HttpRequest, Mail};
 use crate::error::{Error, ErrorCode, Result};
 
 /// A value for a placeholder of a statement.
@@ -96,27 +97,9 @@ pub enum Request<'a> {
         key: String,
     },
     /// `http_request`
-    Http {
-        /// Method in capitals.
-        method: String,
-        /// URL as written.
-        url: String,
-        /// Header fields.
-        headers: Vec<(String, String)>,
-        /// Body.
-        body: Vec<u8>,
-    },
+    Http(HttpRequest),
     /// `send_email`
-    Email {
-        /// Recipient.
-        to: String,
-        /// Subject.
-        subject: String,
-        /// Text or HTML.
-        body: String,
-        /// True when `body` is HTML.
-        html: bool,
-    },
+    Email(Mail),
     /// `config_get`
     ConfigGet {
         /// Key.
@@ -180,18 +163,19 @@ impl<'a> Request<'a> {
                 quota: CacheQuota::default(),
             },
             Function::CacheDelete => Self::CacheDelete { key: required("key")? },
-            Function::HttpRequest => Self::Http {
+            Function::HttpRequest => Self::Http(HttpRequest {
                 method: owned("method")?,
                 url: required("url")?,
                 headers: arguments.texts("headers")?,
                 body: arguments.bytes("body")?,
-            },
-            Function::SendEmail => Self::Email {
-                to: required("to")?,
+                target: None,
+            }),
+            Function::SendEmail => Self::Email(Mail {
+                to: arguments.text_or_texts("to")?,
                 subject: owned("subject")?,
                 body: owned("body")?,
                 html: arguments.boolean("html")?,
-            },
+            }),
             Function::ConfigGet => Self::ConfigGet { key: required("key")? },
             Function::Translate => Self::Translate { key: owned("key")?, args: list(arguments.value("args")?)? },
             Function::PluginCall => Self::PluginCall {
@@ -212,10 +196,18 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// What the call takes from a limit on the number of calls: one, for an e-mail one for each recipient.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Email(mail) => u32::try_from(mail.to.len()).unwrap_or(u32::MAX).max(1),
+            _ => 1,
+        }
+    }
+
     /// The call's arguments as JSON, made from what was checked and nothing else.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
         match self {
             Self::DbQuery(statement) | Self::DbExec(statement) => json!({
                 "database": statement.database,
@@ -223,16 +215,11 @@ impl<'a> Request<'a> {
                 "args": statement.values.iter().map(SqlValue::to_json).collect::<Vec<_>>(),
             }),
             Self::CacheGet { key } | Self::CacheDelete { key } | Self::ConfigGet { key } => json!({ "key": key }),
-            Self::CacheSet { key, value, ttl_s, .. } => json!({ "key": key, "value": base64(value), "ttl": ttl_s }),
-            Self::Http { method, url, headers, body } => json!({
-                "method": method,
-                "url": url,
-                "headers": headers.iter().cloned().map(|(name, value)| (name, value.into())).collect::<Map<_, Value>>(),
-                "body": base64(body),
-            }),
-            Self::Email { to, subject, body, html } => {
-                json!({ "to": to, "subject": subject, "body": body, "html": html })
+            Self::CacheSet { key, value, ttl_s, .. } => {
+                json!({ "key": key, "value": base64_text(value), "ttl": ttl_s })
             }
+            Self::Http(request) => request.to_json(),
+            Self::Email(mail) => mail.to_json(),
             Self::Translate { key, args } => json!({ "key": key, "args": args }),
             Self::PluginCall { plugin, function, arguments } => json!({
                 "plugin": plugin,
@@ -248,6 +235,11 @@ impl<'a> Request<'a> {
             Self::Custom { arguments } => arguments.clone(),
         }
     }
+}
+
+/// Bytes as JSON messages carry them.
+pub(super) fn base64_text(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn statement(arguments: &Arguments<'_>) -> Result<Statement> {

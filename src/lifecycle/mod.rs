@@ -12,4 +12,4 @@ pub mod traffic;
 pub use events::{EventHub, Subscription};
 pub use operation::Operation;
 pub use registry::Registry;
-pub use slot::{Generation, Slot};
+pub use slot::{Generation, Packaged, Slot};

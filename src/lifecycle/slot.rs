@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use serde_json::Value;
 
 use super::operation::Lane;
 use super::traffic::Traffic;
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
+use crate::package::Assets;
 use crate::plugin::{CallContext, Plugin, ResultSink};
 use crate::policy::ResourceRequest;
 use crate::sandbox::Sandbox;
@@ -43,15 +45,34 @@ pub struct Generation {
     pub warnings: Vec<String>,
     /// Where it was loaded from.
     pub origin: String,
+    /// What its package brought besides the code.
+    pub packaged: Packaged,
     /// Calls it serves at this moment.
     in_flight: AtomicUsize,
+}
+
+/// What a package brought besides the code.
+#[derive(Debug, Default)]
+pub struct Packaged {
+    /// How the plugin runs, as its manifest calls it.
+    pub runtime: &'static str,
+    /// Verdict over its signatures, as reports show it.
+    pub signature: Value,
+    /// Files that hosts may read.
+    pub assets: Option<Assets>,
 }
 
 impl Generation {
     /// A plugin that serves nothing yet.
     #[must_use]
-    pub fn new(plugin: Box<dyn Plugin>, request: ResourceRequest, warnings: Vec<String>, origin: String) -> Self {
-        Self { plugin, request, warnings, origin, in_flight: AtomicUsize::new(0) }
+    pub fn new(
+        plugin: Box<dyn Plugin>,
+        request: ResourceRequest,
+        warnings: Vec<String>,
+        origin: String,
+        packaged: Packaged,
+    ) -> Self {
+        Self { plugin, request, warnings, origin, packaged, in_flight: AtomicUsize::new(0) }
     }
 
     /// Calls it serves at this moment.

@@ -10,10 +10,16 @@ use super::Manager;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
-use crate::lifecycle::{Generation, Slot};
+use crate::lifecycle::{Generation, Packaged, Slot};
+use crate::package::request::Asked;
+use crate::package::store::status_json;
+use crate::package::trust::{Subject, Verified};
+use crate::package::{Opened, Store, translations};
 use crate::plugin::name::shorten;
-use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration};
+use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration, RuntimeKind};
 use crate::policy::{Policy, ResourceRequest, request};
+use crate::providers::translations::Texts;
+use crate::runtime::template::TemplatePlugin;
 use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
 use crate::sandbox::{LivePolicy, RateLimits, Sandbox, Services};
 
@@ -25,13 +31,52 @@ struct Candidate {
     policy: Policy,
 }
 
-pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
-    let artifact = crate::package::open(path, manager.settings.module.module_bytes)?;
-    load_artifact(manager, artifact)
-        .map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
+/// What a plugin brings into service besides its code.
+struct Luggage {
+    origin: String,
+    packaged: Packaged,
+    texts: Texts,
+    warnings: Vec<String>,
 }
 
-fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
+pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
+    let load = || load_opened(manager, crate::package::open(&manager.gate, manager.packages.as_ref(), path)?);
+    load().map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
+}
+
+/// Everything that runs comes through here, with the verdict over its signatures.
+pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>> {
+    let Opened { artifact, runtime, verified, assets, is_installed } = opened;
+    let mut luggage = Luggage {
+        origin: artifact.origin.clone(),
+        packaged: Packaged { runtime: runtime.name(), signature: status_json(&verified), assets: None },
+        texts: Texts::new(),
+        warnings: Vec::new(),
+    };
+    if let (Some(manifest), Some(assets)) = (&artifact.manifest, assets) {
+        (luggage.texts, luggage.warnings) = translations::read(&manifest.name, &assets);
+        luggage.packaged.assets = Some(assets);
+    }
+    let remembered = if is_installed { None } else { manager.packages.as_ref() };
+    if runtime == RuntimeKind::Template {
+        return load_template(manager, artifact, luggage);
+    }
+    load_module(manager, artifact, luggage, &verified, remembered)
+}
+
+fn load_template(manager: &Manager, artifact: Artifact, luggage: Luggage) -> Result<Arc<str>> {
+    let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
+    let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
+    manager.put_into_service(candidate, Box::new(TemplatePlugin::new(&manifest)?), luggage)
+}
+
+fn load_module(
+    manager: &Manager,
+    artifact: Artifact,
+    luggage: Luggage,
+    verified: &Verified,
+    remembered: Option<&Store>,
+) -> Result<Arc<str>> {
     let Artifact { manifest, code, origin } = artifact;
     let announced =
         manifest.as_ref().map(|manifest| manager.candidate(&manifest.name, &manifest.resources)).transpose()?;
@@ -50,6 +95,7 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
     let first = Seat { host, limits: manager.runtime_limits(&limits) };
     let mut admitted = announced;
     let admit = |registration: &Registration| {
+        check_signed(manifest.as_ref(), registration, verified, remembered)?;
         let candidate = match admitted.take() {
             Some(known) => {
                 check_identity(manifest.as_ref(), registration)?;
@@ -66,7 +112,29 @@ fn load_artifact(manager: &Manager, artifact: Artifact) -> Result<Arc<str>> {
         .start(first, admit, &manager.graph, &starting)
         .map_err(|error| too_slow(error, "the plugin did not start within its policy's `init_timeout`"))?;
     let candidate = admitted.ok_or_else(|| crate::error::bug!("a plugin started without being admitted"))?;
-    manager.put_into_service(candidate, Box::new(plugin), origin)
+    manager.put_into_service(candidate, Box::new(plugin), luggage)
+}
+
+/// The plugin's own word on its name is held against what was signed, and against what was accepted of that name before.
+fn check_signed(
+    manifest: Option<&Manifest>,
+    registration: &Registration,
+    verified: &Verified,
+    remembered: Option<&Store>,
+) -> Result<()> {
+    // What a manifest says was held against the signature before the plugin ran; without one, the plugin says it itself.
+    let version = manifest.map_or(registration.version(), |manifest| &manifest.version);
+    let permissions_sha256 = match manifest {
+        Some(_) => None,
+        None => Some(Asked::of(registration.resources()).fingerprint()),
+    };
+    let subject = Subject { name: registration.name(), version, permissions_sha256 };
+    verified.check_subject(&subject)?;
+    let Some(store) = remembered else { return Ok(()) };
+    if manifest.is_none() {
+        store.check_subject_history(verified, &subject)?;
+    }
+    store.remember(verified, &subject)
 }
 
 impl Manager {
@@ -91,12 +159,16 @@ impl Manager {
         let (revision, policy) = self.policy_for(&name, request);
         let live = LivePolicy::new(revision, policy);
         let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
-        let enabled = self.store.load_enabled(&name)?.unwrap_or(true);
+        // Where the store can't be read, the policy blocks the plugin and says so.
+        let enabled = self.policies.store.load_enabled(&name).unwrap_or(None).unwrap_or(true);
+        self.restore_evidence(&name, &sandbox);
         Ok(Arc::new(Slot::new(name, Arc::new(sandbox), enabled)))
     }
 
-    fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, origin: String) -> Result<Arc<str>> {
-        let Candidate { slot, request, warnings, .. } = candidate;
+    fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, luggage: Luggage) -> Result<Arc<str>> {
+        let Candidate { slot, request, mut warnings, .. } = candidate;
+        let Luggage { origin, packaged, texts, warnings: more } = luggage;
+        warnings.extend(more);
         let _turn = self.turn();
         self.check_running()?;
         self.registry.add(&slot)?;
@@ -105,11 +177,12 @@ impl Manager {
         let (revision, policy) = self.policy_for(&slot.name, &request);
         plugin.set_limits(&self.runtime_limits(policy.limits()));
         slot.sandbox.policy.replace(revision, policy);
-        self.translations.register(&slot.name, Some(plugin.registration()));
+        self.tell_observation(&slot);
+        self.translations.register(&slot.name, texts, Some(plugin.registration()));
         let loaded = Event::new("plugin.loaded", &slot.name)
             .with("version", plugin.registration().version())
             .with("registration", plugin.registration().document().clone());
-        slot.swap(Some(Arc::new(Generation::new(plugin, request, warnings, origin))));
+        slot.swap(Some(Arc::new(Generation::new(plugin, request, warnings, origin, packaged))));
         self.emit(loaded);
         Ok(Arc::clone(&slot.name))
     }

@@ -1,13 +1,17 @@
 //! What a host embeds: loads plugins, calls them, and changes what they may do.
 
 pub mod config;
+pub mod learning;
 mod loading;
+mod packages;
+mod policies;
+mod policy_watch;
 mod reports;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,19 +19,22 @@ use serde_json::{Value, json};
 use crate::clock::{self, SystemClock};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::{LogFilter, LogRing};
-use crate::host::{Event, Provider, Service};
+use crate::host::{Event, LogLevel, LogRecord, Provider, Service};
 use crate::lifecycle::events::{HubSink, Subscriber};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
+use crate::package::{Gate, Store};
 use crate::plugin::call::around;
-use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink, RuntimeLimits};
-use crate::policy::{DefaultRules, Limits, Policy, PolicyStore, ResourceRequest, document};
+use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink};
+use crate::policy::DefaultRules;
 use crate::providers::cache::MemoryCache;
-use crate::providers::memory_store::MemoryStore;
 use crate::providers::translations::Translations;
 use crate::runtime::wasm::WaitGraph;
 use crate::sandbox::{CustomFunction, Services};
+
+use self::policies::Policies;
+use self::policy_watch::PolicyWatch;
 
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
@@ -38,10 +45,14 @@ pub struct Manager {
     registry: Arc<Registry>,
     services: Arc<Services>,
     hub: Arc<EventHub>,
-    store: Arc<dyn PolicyStore>,
+    policies: Policies,
+    /// Looks for changes that others make in the policy store; only where others can.
+    watch: OnceLock<PolicyWatch>,
     translations: Arc<Translations>,
     rules: DefaultRules,
     settings: config::Settings,
+    gate: Gate,
+    packages: Option<Store>,
     graph: Arc<WaitGraph>,
     /// Held while a plugin is put into or out of service, or its policy is changed.
     changing: Mutex<()>,
@@ -74,29 +85,30 @@ impl Manager {
         let hub = EventHub::new();
         let translations = Arc::new(config.translations());
         let mut providers = config.database_providers()?;
+        providers.extend(config.outbound_providers()?);
         providers.insert(
             Service::Cache,
             Box::new(MemoryCache::new(config.cache.max_bytes, Arc::<SystemClock>::clone(&clock))),
         );
         providers.insert(Service::Translate, Box::new(Arc::clone(&translations)));
-        let services = Services::new(
+        let mut services = Services::new(
             providers,
             config.sql_profile(),
             LogRing::new(config.limits.log_lines),
             Arc::new(HubSink(Arc::clone(&hub))),
             clock,
         );
-        let store = MemoryStore::default();
-        for (plugin, text) in config.policy_texts()? {
-            store.save(&plugin, &text, None)?;
-        }
+        services.stamp_caller = config.database.stamp_caller;
         let manager = Arc::new(Self {
             registry: Arc::default(),
             services: Arc::new(services),
             hub,
-            store: Arc::new(store),
+            policies: Policies::open(&config)?,
+            watch: OnceLock::new(),
             translations,
             rules: config.default_rules()?,
+            gate: config.packages.gate(config.limits.module.bytes)?,
+            packages: config.packages.store(),
             settings: config.settings(),
             graph: Arc::default(),
             changing: Mutex::new(()),
@@ -104,10 +116,14 @@ impl Manager {
         });
         let registry: Arc<dyn crate::host::PluginCaller> = Arc::<Registry>::clone(&manager.registry);
         manager.services.connect_plugins(Arc::downgrade(&registry));
+        if let Some(watch) = PolicyWatch::start(&manager)? {
+            let _ = manager.watch.set(watch);
+        }
         Ok(manager)
     }
 
-    /// Loads the plugin at `path`, a `.wasm` file or a directory with a manifest; gives the name it is called by.
+    /// Loads the plugin at `path`: a package, a `.wasm` file, an installed version or a directory with a manifest; gives
+    /// the name it is called by.
     pub fn load(&self, path: &Path) -> Result<Arc<str>> {
         self.check_running()?;
         loading::load(self, path)
@@ -122,7 +138,8 @@ impl Manager {
         let Some(generation) = slot.swap(None) else {
             return self.registry.loaded(plugin).map(drop);
         };
-        self.translations.register(&slot.name, None);
+        self.keep_evidence(&slot, &generation);
+        self.translations.register(&slot.name, BTreeMap::new(), None);
         self.emit(Event::new("plugin.unloaded", &slot.name));
         drop(turn);
         let drained = generation.drain(patience);
@@ -194,55 +211,10 @@ impl Manager {
         self.check_running()?;
         let slot = self.registry.loaded(plugin)?;
         let _turn = self.turn();
-        self.store.save_enabled(plugin, enabled)?;
+        self.policies.store.save_enabled(plugin, enabled, "host")?;
         slot.set_enabled(enabled);
         self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
         Ok(slot)
-    }
-
-    /// Puts an administrator's document in force, at once; an empty text removes the stored one. Refused documents change
-    /// nothing. Gives the new revision.
-    pub fn set_policy(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
-        self.check_running()?;
-        crate::plugin::name::check_name(plugin)?;
-        if !text.is_empty() {
-            let (document, _warnings) =
-                document::parse(text).map_err(|problems| document::problems_to_error(&problems))?;
-            document.check_plugin_name(plugin)?;
-        }
-        let _turn = self.turn();
-        let revision = self.store.save(plugin, text, expected_revision)?;
-        if let Some(slot) = self.registry.slot(plugin)
-            && let Some(generation) = slot.serving()
-        {
-            let (revision, policy) = self.policy_for(plugin, &generation.request);
-            generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
-            slot.sandbox.policy.replace(revision, policy);
-        }
-        self.emit(Event::new("policy.changed", &plugin.into()).with("revision", revision));
-        Ok(revision)
-    }
-
-    /// The policy of a plugin: what is stored, what is in force, and where it comes from.
-    pub fn policy(&self, plugin: &str) -> Result<Value> {
-        let stored = self.store.load(plugin)?;
-        let slot = self.registry.slot(plugin).filter(|slot| slot.serving().is_some());
-        if slot.is_none() && stored.is_none() {
-            self.registry.loaded(plugin)?;
-        }
-        let (revision, effective) = match &slot {
-            Some(slot) => {
-                let in_force = slot.sandbox.policy.snapshot();
-                (in_force.revision, in_force.policy.to_json())
-            }
-            None => {
-                let (revision, policy) = self.policy_for(plugin, &ResourceRequest::default());
-                (revision, policy.to_json())
-            }
-        };
-        let stored = stored.map(|stored| String::from_utf8_lossy(&stored.text).into_owned());
-        let document = stored.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
-        Ok(json!({ "plugin": plugin, "revision": revision, "stored": document, "effective": effective }))
     }
 
     /// Lets the host answer a service itself; `None` brings the built-in provider back.
@@ -299,6 +271,7 @@ impl Manager {
                 let left = Duration::from_nanos(until.saturating_sub(clock::now()));
                 let drained = generation.drain(left);
                 let stopped = generation.plugin.stop(left);
+                self.keep_evidence(slot, generation);
                 json!({
                     "plugin": &*slot.name,
                     "drained": drained,
@@ -331,6 +304,11 @@ impl Manager {
         }
     }
 
+    /// A line of the host itself in a plugin's log.
+    fn note(&self, plugin: &Arc<str>, level: LogLevel, message: &str) {
+        self.services.logs.push(Arc::new(LogRecord::new(plugin, level, message, serde_json::Map::new())));
+    }
+
     fn context(&self, slot: &Slot, options: &CallOptions) -> CallContext {
         let policy_timeout_ms = slot.sandbox.policy.snapshot().policy.limits().call_timeout_ms;
         let timeout_ms = match (policy_timeout_ms, options.timeout_ms) {
@@ -358,40 +336,6 @@ impl Manager {
             cancellation: Cancellation::either(context.cancellation, around.cancellation),
             origin: context.origin,
         })
-    }
-
-    /// The rules for a plugin that asks for `request`. What is stored but can't be read blocks the plugin; it never
-    /// falls back to something wider.
-    fn policy_for(&self, plugin: &str, request: &ResourceRequest) -> (u64, Policy) {
-        let blocked = |reason: String| Policy::blocked(reason);
-        match self.store.load(plugin) {
-            Err(error) => (0, blocked(format!("the stored policy can't be loaded: {error}"))),
-            Ok(None) => (0, Policy::default_grant(request, &self.rules)),
-            Ok(Some(stored)) => match document::parse(&stored.text) {
-                Ok((document, _)) => match document.check_plugin_name(plugin) {
-                    Ok(()) => (stored.revision, Policy::from_document(&document, request, &self.rules)),
-                    Err(error) => (stored.revision, blocked(error.to_string())),
-                },
-                Err(problems) => {
-                    let problem = document::problems_to_error(&problems);
-                    (stored.revision, blocked(format!("the stored policy can't be read: {problem}")))
-                }
-            },
-        }
-    }
-
-    fn runtime_limits(&self, limits: &Limits) -> RuntimeLimits {
-        let bytes = |limit: u64, ceiling: usize| match usize::try_from(limit) {
-            Ok(0) | Err(_) => ceiling,
-            Ok(limit) => limit.min(ceiling),
-        };
-        RuntimeLimits {
-            memory_bytes: bytes(limits.memory_bytes, self.settings.max_memory_bytes),
-            instances: limits.instances.clamp(1, self.settings.max_instances),
-            argument_bytes: bytes(limits.max_argument_bytes, self.settings.max_message_bytes),
-            result_bytes: bytes(limits.max_result_bytes, self.settings.max_message_bytes),
-            host_calls: limits.host_calls_per_call,
-        }
     }
 }
 

@@ -60,9 +60,10 @@ fn summary(slot: &Arc<Slot>) -> Option<Value> {
         "name": &*slot.name,
         "version": registration.version(),
         "description": registration.document().get("description").cloned().unwrap_or(Value::Null),
-        "runtime": "wasm",
+        "runtime": generation.packaged.runtime,
         "enabled": slot.is_enabled(),
         "origin": generation.origin,
+        "signature": generation.packaged.signature,
         "policy": {
             "status": in_force.policy.status().name(),
             "source": match in_force.policy.source() {
@@ -84,6 +85,7 @@ fn statistics(slot: &Arc<Slot>) -> Value {
         }
     }
     report.insert("denied".into(), slot.sandbox.denials.to_json());
+    report.insert("observed".into(), slot.sandbox.observed.to_json());
     if let Some(generation) = slot.serving() {
         report.insert("in_flight".into(), generation.in_flight().into());
         report.insert("runtime".into(), json!(generation.plugin.usage()));

@@ -20,6 +20,18 @@ pub enum RuntimeKind {
     Template,
 }
 
+impl RuntimeKind {
+    /// Name in manifests and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Process => "grpc",
+            Self::Template => "template",
+        }
+    }
+}
+
 /// A manifest that was read and checked.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

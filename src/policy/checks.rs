@@ -25,7 +25,8 @@ impl Policy {
     pub fn check_permission(&self, permission: &PermissionType, access: Access) -> Result<()> {
         self.check_not_blocked()?;
         let is_cache_taken = *permission == PermissionType::Cache && self.denied.has(permission, access);
-        if self.granted.has(permission, access) && !is_cache_taken {
+        let is_open = self.wider_tables.is_some() && matches!(permission, PermissionType::Db);
+        if (is_open || self.granted.has(permission, access)) && !is_cache_taken {
             return Ok(());
         }
         Err(permission_missing(permission, access, None))
@@ -35,13 +36,19 @@ impl Policy {
     /// the database folds them.
     #[must_use]
     pub fn may_read_table(&self, schema: Option<&str>, table: &str) -> bool {
-        self.granted.db_read.contains(schema, table) && !self.denied.db_read.contains(schema, table)
+        (self.granted.db_read.contains(schema, table) || self.is_wider_table(schema, table))
+            && !self.denied.db_read.contains(schema, table)
     }
 
     /// Whether the plugin may write the table, which does not mean that it may read it.
     #[must_use]
     pub fn may_write_table(&self, schema: Option<&str>, table: &str) -> bool {
-        self.granted.db_write.contains(schema, table) && !self.denied.db_write.contains(schema, table)
+        (self.granted.db_write.contains(schema, table) || self.is_wider_table(schema, table))
+            && !self.denied.db_write.contains(schema, table)
+    }
+
+    fn is_wider_table(&self, schema: Option<&str>, table: &str) -> bool {
+        self.wider_tables.as_ref().is_some_and(|tables| tables.contain(schema, table))
     }
 
     /// Refuses calls of plugins that the policy does not name.
@@ -130,7 +137,8 @@ impl Policy {
             Some(_) => self.denied.covers_custom(kind, access, target),
             None => self.denied.has(permission, access),
         };
-        if self.granted.covers_custom(kind, access, target) && !is_taken {
+        let is_open = self.wider_tables.is_some();
+        if (is_open || self.granted.covers_custom(kind, access, target)) && !is_taken {
             return Ok(());
         }
         match target {

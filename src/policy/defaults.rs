@@ -48,6 +48,7 @@ pub const SENSITIVE_TABLES: &[&str] = &[
     "sessions",
     "api_tokens",
     "sysconfig_*",
+    "goatflow_plugin_*",
     "*password*",
     "*secret*",
     "*token*",

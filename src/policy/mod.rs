@@ -4,19 +4,23 @@
 //! A [`Policy`] is built once per change and then only read. Its checks neither parse nor compile; those for SQL tables,
 //! plugins, configuration keys and host-registered functions do not allocate unless they refuse.
 
+pub mod audit;
 mod checks;
 pub mod defaults;
 pub mod document;
 pub mod dry_run;
 pub mod duration;
 mod effective;
+pub mod evidence;
 mod grants;
 mod json;
 mod limits;
+pub mod observation;
 mod outbound;
 pub mod request;
 pub mod scope;
 pub mod store;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -28,14 +32,17 @@ use serde_json::Value;
 pub use self::checks::table_suggestion;
 pub use self::defaults::DefaultRules;
 pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
+pub use self::evidence::Evidence;
 pub use self::limits::{BurstBudget, Limits};
-pub use self::outbound::{CheckedUrl, MAX_REDIRECTS};
+pub use self::observation::{Observe, lacks_grant};
+pub use self::outbound::{CheckedUrl, MAX_REDIRECTS, check_headers};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
-pub use self::store::{PolicyStore, StoredPolicy};
+pub use self::store::{Change, PolicyStore, StoredPolicy};
 
 use self::effective::{callers, default_permissions, document_limits, granted_instances};
 use self::grants::Grants;
+use self::observation::{AllTablesBut, Observation};
 use self::scope::names::NameSet;
 use self::view::View;
 
@@ -117,6 +124,9 @@ pub struct Policy {
     sql_functions: Vec<String>,
     isolation_minimum: Option<u32>,
     view: View,
+    /// In the wider rules of an observation: tables granted besides those of the entries.
+    wider_tables: Option<AllTablesBut>,
+    observation: Option<Observation>,
 }
 
 impl Policy {
@@ -137,6 +147,8 @@ impl Policy {
             isolation_minimum: None,
             view: View::of_default(permissions, withheld),
             limits,
+            wider_tables: None,
+            observation: None,
         }
     }
 
@@ -145,12 +157,12 @@ impl Policy {
     #[must_use]
     pub fn from_document(document: &PolicyDocument, request: &ResourceRequest, rules: &DefaultRules) -> Self {
         let denied: &[Permission] = match document.status {
-            Status::PendingReview => return Self::default_grant(request, rules),
+            Status::PendingReview => return Self::pending(document, request, rules),
             Status::Blocked => return Self::blocked("an administrator blocked it"),
             Status::Approved => &[],
             Status::Restricted => &document.denied,
         };
-        Self {
+        let policy = Self {
             status: document.status,
             source: Source::Document,
             blocked_reason: None,
@@ -161,7 +173,16 @@ impl Policy {
             sql_functions: document.sql_functions.clone(),
             isolation_minimum: document.isolation.map(|isolation| isolation.minimum),
             view: View::of_document(document, denied),
-        }
+            wider_tables: None,
+            observation: None,
+        };
+        policy.with_observation(document, &document.permissions, denied, rules)
+    }
+
+    /// The default grant, and the observation that a document which waits for review may ask for.
+    fn pending(document: &PolicyDocument, request: &ResourceRequest, rules: &DefaultRules) -> Self {
+        let (permissions, _) = default_permissions(request, rules);
+        Self::default_grant(request, rules).with_observation(document, &permissions, &[], rules)
     }
 
     /// No rules but one: nothing goes in or out. Also for stored rows that can't be read.
@@ -178,6 +199,8 @@ impl Policy {
             sql_functions: Vec::new(),
             isolation_minimum: None,
             view: View::default(),
+            wider_tables: None,
+            observation: None,
         }
     }
 

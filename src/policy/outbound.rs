@@ -1,4 +1,4 @@
-//! Outbound HTTP under a policy: a URL that passed, its addresses, and its redirects.
+//! What leaves the host under a policy: a URL that passed, its addresses and redirects; headers; e-mails.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,13 +8,26 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Policy;
-use super::scope::address;
+use super::scope::email::check_subject;
 use super::scope::http::{StrictHost, StrictUrl, canonical_method};
+use super::scope::{address, headers};
 use super::wording::{Denial, quoted};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Redirects that one request may follow.
 pub const MAX_REDIRECTS: u8 = 5;
+
+/// Most header fields of one request.
+const MAX_HEADERS: usize = 64;
+
+/// Longest header block of one request, in bytes; servers commonly take 8 KiB for a field and 16 for all.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// Most recipients of one e-mail, which is what every mail server takes in one go (RFC 5321).
+const MAX_RECIPIENTS: usize = 100;
+
+/// Longest body of an e-mail, in bytes; after encoding it still passes where the usual 25 MiB do.
+const MAX_MAIL_BYTES: usize = 10 * 1024 * 1024;
 
 /// A URL that a policy allows. The request is made from this value; nothing is parsed a second time.
 #[derive(Debug, Clone)]
@@ -50,6 +63,60 @@ impl Policy {
         }
         Ok(checked)
     }
+}
+
+impl Policy {
+    /// Refuses an e-mail that is malformed or goes to anybody outside the scope. Gives the bare addresses that were
+    /// checked, each once: mail goes to those, not to the texts.
+    pub fn checked_mail(&self, to: &[String], subject: &str, body: &str) -> Result<Vec<String>> {
+        if to.len() > MAX_RECIPIENTS {
+            return Err(mail_too_large(format!("the e-mail has {} recipients (at most {MAX_RECIPIENTS})", to.len())));
+        }
+        let mut recipients: Vec<String> = Vec::with_capacity(to.len());
+        for address in to {
+            let address = self.checked_recipient(address)?.to_ascii();
+            if !recipients.contains(&address) {
+                recipients.push(address);
+            }
+        }
+        check_subject(subject).map_err(|problem| Error::new(ErrorCode::PolicyEmailInvalid, problem))?;
+        if body.contains('\0') {
+            return Err(Error::new(ErrorCode::PolicyEmailInvalid, "the body has a NUL character"));
+        }
+        if body.len() > MAX_MAIL_BYTES {
+            let context = format!("the body of the e-mail has {} bytes (at most {MAX_MAIL_BYTES})", body.len());
+            return Err(mail_too_large(context));
+        }
+        Ok(recipients)
+    }
+}
+
+/// Refuses header fields that a plugin may not set, that are too many, or that name one field twice: which of the two
+/// counts differs from server to server.
+pub fn check_headers(fields: &[(String, String)]) -> Result<()> {
+    if fields.len() > MAX_HEADERS {
+        return Err(header_refused("", format!("it has {} header fields (at most {MAX_HEADERS})", fields.len())));
+    }
+    let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if bytes > MAX_HEADER_BYTES {
+        return Err(header_refused("", format!("its header fields have {bytes} bytes (at most {MAX_HEADER_BYTES})")));
+    }
+    for (index, (name, value)) in fields.iter().enumerate() {
+        headers::check_header(name, value).map_err(|problem| header_refused(name, problem))?;
+        if fields[..index].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
+            return Err(header_refused(name, format!("the header {} is given twice", quoted(name))));
+        }
+    }
+    Ok(())
+}
+
+fn header_refused(name: &str, problem: String) -> Error {
+    let context = format!("the request is refused: {problem}");
+    Denial { code: ErrorCode::PolicyHttpInvalid, rule: "http.header", target: name, context, suggestion: None }.into()
+}
+
+fn mail_too_large(context: String) -> Error {
+    Error::new(ErrorCode::PolicyEmailTooLarge, context)
 }
 
 impl CheckedUrl {
@@ -191,5 +258,40 @@ fn scope_element(target: &StrictUrl) -> String {
     match target.port() {
         80 | 443 => host.to_owned(),
         port => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{DefaultRules, ResourceRequest, document};
+
+    fn policy() -> Policy {
+        let text = br#"{"version":1,"status":"approved","permissions":[{"type":"email","scope":["@example.com"]}]}"#;
+        let (document, _) = document::parse(text).unwrap();
+        Policy::from_document(&document, &ResourceRequest::default(), &DefaultRules::default())
+    }
+
+    #[test]
+    fn mails_are_bounded_and_go_to_each_address_once() {
+        let to = |count: usize| (0..count).map(|n| format!("u{n}@example.com")).collect::<Vec<_>>();
+        let code = |to: &[String], body: &str| policy().checked_mail(to, "s", body).map_err(|error| error.code());
+        assert_eq!(code(&to(MAX_RECIPIENTS), "").map(|to| to.len()), Ok(MAX_RECIPIENTS));
+        assert_eq!(code(&to(MAX_RECIPIENTS + 1), ""), Err(ErrorCode::PolicyEmailTooLarge));
+        assert_eq!(code(&to(1), &"x".repeat(MAX_MAIL_BYTES)).map(|to| to.len()), Ok(1));
+        assert_eq!(code(&to(1), &"x".repeat(MAX_MAIL_BYTES + 1)), Err(ErrorCode::PolicyEmailTooLarge));
+        let twice = ["A@example.com", "A@EXAMPLE.com", "a@example.com"].map(str::to_owned);
+        assert_eq!(code(&twice, ""), Ok(vec!["A@example.com".to_owned(), "a@example.com".to_owned()]));
+    }
+
+    #[test]
+    fn headers_are_bounded() {
+        let fields = |count: usize, length: usize| {
+            (0..count).map(|n| (format!("x-{n}"), "v".repeat(length))).collect::<Vec<_>>()
+        };
+        assert!(check_headers(&fields(MAX_HEADERS, 1)).is_ok());
+        assert!(check_headers(&fields(MAX_HEADERS + 1, 1)).is_err());
+        assert!(check_headers(&fields(2, 8_000)).is_ok());
+        assert!(check_headers(&fields(3, 8_000)).is_err());
     }
 }

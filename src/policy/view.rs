@@ -62,6 +62,7 @@ pub(super) fn render(policy: &Policy) -> Value {
         ("blocked_reason", policy.blocked_reason.as_deref().map(Value::from)),
         ("isolation_minimum", policy.isolation_minimum.map(Value::from)),
         ("note", view.note.as_deref().map(Value::from)),
+        ("observe", policy.observe().map(|times| json!(times))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {

@@ -1,10 +1,15 @@
 //! Policies and enablement in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, ErrorCode, Result};
-use crate::policy::{PolicyStore, StoredPolicy};
+use crate::clock::{self, rfc3339};
+use crate::error::Result;
+use crate::policy::audit::{AuditRow, Recorded, Standing, Tail};
+use crate::policy::{Change, PolicyStore, StoredPolicy};
+
+/// Audit rows that are kept; the numbers of later ones go on.
+const MAX_ROWS: usize = 1_000;
 
 /// A policy store that forgets everything with the manager.
 #[derive(Debug, Default)]
@@ -14,8 +19,11 @@ pub struct MemoryStore(Mutex<State>);
 struct State {
     policies: BTreeMap<String, StoredPolicy>,
     /// Revisions grow over removals too, so that an old expectation never fits by chance.
-    revisions: BTreeMap<String, u64>,
+    recorded: BTreeMap<String, Recorded>,
     enabled: BTreeMap<String, bool>,
+    evidence: BTreeMap<String, Vec<u8>>,
+    rows: VecDeque<AuditRow>,
+    tail: Tail,
 }
 
 impl MemoryStore {
@@ -24,29 +32,41 @@ impl MemoryStore {
     }
 }
 
+impl State {
+    fn enter(&mut self, row: AuditRow) {
+        if row.action.is_about_policy() {
+            let recorded = Recorded { revision: row.revision, digest: row.digest.clone() };
+            self.recorded.insert(row.plugin.clone(), recorded);
+        }
+        self.tail = Tail::of(&row);
+        if self.rows.len() == MAX_ROWS {
+            self.rows.pop_front();
+        }
+        self.rows.push_back(row);
+    }
+}
+
 impl PolicyStore for MemoryStore {
     fn load(&self, plugin: &str) -> Result<Option<StoredPolicy>> {
         Ok(self.lock().policies.get(plugin).cloned())
     }
 
-    fn save(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
+    fn save(&self, plugin: &str, text: &[u8], change: &Change<'_>) -> Result<u64> {
         let mut state = self.lock();
-        let current = state.policies.get(plugin).map_or(0, |stored| stored.revision);
-        if expected_revision.is_some_and(|expected| expected != current) {
-            return Err(Error::new(
-                ErrorCode::PolicyRevisionConflict,
-                format!("the policy of `{plugin}` is at revision {current} now (read it again, then change it)"),
-            )
-            .with_detail("revision", current));
-        }
+        let standing = Standing {
+            plugin,
+            text: state.policies.get(plugin).map(|stored| stored.text.as_slice()),
+            recorded: state.recorded.get(plugin),
+        };
+        let plan = standing.plan(&mut state.tail.clone(), text, change, &rfc3339(clock::wall()))?;
+        plan.rows.into_iter().for_each(|row| state.enter(row));
         if text.is_empty() {
             state.policies.remove(plugin);
-            return Ok(0);
+        } else {
+            let stored = StoredPolicy { text: text.to_vec(), revision: plan.revision };
+            state.policies.insert(plugin.to_owned(), stored);
         }
-        let revision = state.revisions.get(plugin).map_or(1, |last| last + 1);
-        state.revisions.insert(plugin.to_owned(), revision);
-        state.policies.insert(plugin.to_owned(), StoredPolicy { text: text.to_vec(), revision });
-        Ok(revision)
+        Ok(plan.revision)
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -57,24 +77,30 @@ impl PolicyStore for MemoryStore {
         Ok(self.lock().enabled.get(plugin).copied())
     }
 
-    fn save_enabled(&self, plugin: &str, enabled: bool) -> Result<()> {
-        self.lock().enabled.insert(plugin.to_owned(), enabled);
+    fn save_enabled(&self, plugin: &str, enabled: bool, actor: &str) -> Result<()> {
+        let mut state = self.lock();
+        let row = state.tail.clone().enablement(&rfc3339(clock::wall()), plugin, enabled, actor);
+        state.enter(row);
+        state.enabled.insert(plugin.to_owned(), enabled);
         Ok(())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn history(&self, plugin: Option<&str>, limit: usize) -> Result<Vec<AuditRow>> {
+        let state = self.lock();
+        let is_asked = |row: &&AuditRow| plugin.is_none_or(|plugin| row.plugin == plugin);
+        Ok(state.rows.iter().rev().filter(is_asked).take(limit).cloned().collect())
+    }
 
-    #[test]
-    fn a_lost_update_is_refused_even_over_a_removal() {
-        let store = MemoryStore::default();
-        assert_eq!(store.save("a", b"{}", Some(0)).unwrap(), 1);
-        assert_eq!(store.save("a", b"{}", Some(0)).unwrap_err().code(), ErrorCode::PolicyRevisionConflict);
-        assert_eq!(store.save("a", b"", Some(1)).unwrap(), 0);
-        assert_eq!(store.load("a").unwrap(), None);
-        assert_eq!(store.save("a", b"{}", Some(1)).unwrap_err().code(), ErrorCode::PolicyRevisionConflict);
-        assert_eq!(store.save("a", b"{}", Some(0)).unwrap(), 2);
+    fn load_evidence(&self, plugin: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.lock().evidence.get(plugin).cloned())
+    }
+
+    fn save_evidence(&self, plugin: &str, evidence: &[u8]) -> Result<()> {
+        self.lock().evidence.insert(plugin.to_owned(), evidence.to_vec());
+        Ok(())
+    }
+
+    fn marker(&self) -> Result<Option<u64>> {
+        Ok(None)
     }
 }

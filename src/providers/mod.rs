@@ -2,7 +2,16 @@
 
 pub mod cache;
 pub mod config;
+pub mod file_store;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod memory_store;
+#[cfg(any(feature = "http", feature = "mail"))]
+pub mod net;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlite")]
+pub mod sysconfig_store;
 pub mod translations;

@@ -10,7 +10,8 @@ use crate::error::{Result, bug};
 use crate::host::{HostCall, Provider, Reply, Request};
 use crate::plugin::Registration;
 
-type Texts = BTreeMap<String, BTreeMap<String, String>>;
+/// Texts by language and key.
+pub type Texts = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Texts by language and key. A key that is nowhere translates to itself (docs/contract.md 2.2: `translate` never fails).
 pub struct Translations {
@@ -28,9 +29,10 @@ impl Translations {
         Self { default_language, configured, registered: ArcSwap::default(), changing: Mutex::new(()) }
     }
 
-    /// Takes the texts that a plugin registers, in place of those it registered before; `None` takes them away.
-    pub fn register(&self, plugin: &Arc<str>, registration: Option<&Registration>) {
-        let mut texts = Texts::new();
+    /// Takes the texts that a plugin brings and registers, in place of those it had before; `None` takes them away. What is
+    /// registered wins.
+    pub fn register(&self, plugin: &Arc<str>, packaged: Texts, registration: Option<&Registration>) {
+        let mut texts = packaged;
         for (language, key, text) in registration.into_iter().flat_map(Registration::translations) {
             texts.entry(language.to_owned()).or_default().insert(key, text.to_owned());
         }
@@ -113,12 +115,25 @@ mod tests {
         let registration =
             Registration::parse(br#"{"name":"p","i18n":{"translations":{"de":{"x":"Hallo"},"en":{"x":"Hello"}}}}"#)
                 .unwrap();
-        translations.register(&"p".into(), Some(&registration));
+        translations.register(&"p".into(), Texts::new(), Some(&registration));
         assert_eq!(translations.translate("p", "de", "p.x", &[]), "Hallo");
         assert_eq!(translations.translate("p", "fr", "p.x", &[]), "Hello");
         assert_eq!(translations.translate("p", "de", "a", &[]), "A");
         assert_eq!(translations.translate("p", "de", "zzz", &[]), "zzz");
-        translations.register(&"p".into(), None);
+        translations.register(&"p".into(), Texts::new(), None);
         assert_eq!(translations.translate("p", "de", "p.x", &[]), "p.x");
+    }
+
+    #[test]
+    fn what_a_plugin_registers_wins_over_what_its_package_brings() {
+        let translations = Translations::new(Texts::new(), "en".into());
+        let mut packaged = Texts::new();
+        let german = [("p.x".to_owned(), "Paket".to_owned()), ("p.y".to_owned(), "Nur Paket".to_owned())];
+        packaged.insert("de".into(), german.into());
+        let registration =
+            Registration::parse(br#"{"name":"p","i18n":{"translations":{"de":{"x":"Registriert"}}}}"#).unwrap();
+        translations.register(&"p".into(), packaged, Some(&registration));
+        assert_eq!(translations.translate("p", "de", "p.x", &[]), "Registriert");
+        assert_eq!(translations.translate("p", "de", "p.y", &[]), "Nur Paket");
     }
 }

@@ -1,3 +1,5 @@
 //! What runs plugins.
 
+pub mod template;
+pub mod process;
 pub mod wasm;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::live::LivePolicy;
+use super::outbound;
 use super::services::{CustomFunction, Services};
 use super::sql::{self, Call, Facts, SqlProfile, Table, TableGrants};
 use crate::error::{Error, ErrorCode, Result};
@@ -48,8 +50,14 @@ pub(super) fn check_depth(function: Function, context: &CallContext) -> Result<(
     ))
 }
 
-/// Lets a request pass, changed into the form that was checked.
-pub(super) fn admit<'a>(policy: &Policy, services: &Services, mut request: Request<'a>) -> Result<Request<'a>> {
+/// Lets a request pass under `policy`, changed into the form that was checked. `live` is where the rules are read that
+/// count later, when the request takes time.
+pub(super) fn admit<'a>(
+    policy: &Policy,
+    live: &Arc<LivePolicy>,
+    services: &Services,
+    mut request: Request<'a>,
+) -> Result<Request<'a>> {
     match &mut request {
         Request::DbQuery(statement) => {
             return Ok(Request::DbQuery(admit_statement(policy, services, statement, Call::Query)?));
@@ -64,10 +72,8 @@ pub(super) fn admit<'a>(policy: &Policy, services: &Services, mut request: Reque
             let limits = policy.limits();
             *quota = CacheQuota { bytes: limits.cache_bytes, entries: limits.cache_entries };
         }
-        Request::Http { method, url, .. } => {
-            policy.check_url(method, url)?;
-        }
-        Request::Email { to, subject, .. } => check_email(policy, to, subject)?,
+        Request::Http(request) => outbound::admit_http(policy, live, request)?,
+        Request::Email(mail) => outbound::admit_mail(policy, mail)?,
         Request::ConfigGet { key } => policy.check_config_key(key)?,
         Request::PluginCall { plugin, .. } => policy.check_callee(plugin)?,
         Request::PublishEvent { channel, event_type, .. } => check_event(channel, event_type)?,
@@ -119,6 +125,16 @@ impl TableFacts for Facts {
     }
 }
 
+/// What a statement touches, read with the functions that the policy adds.
+pub(super) fn facts(policy: &Policy, services: &Services, sql: &str) -> Result<Arc<Facts>> {
+    if policy.extra_sql_functions().is_empty() {
+        return services.facts.get_or_analyse(&services.profile, sql);
+    }
+    let extra_functions = policy.extra_sql_functions().to_vec();
+    let profile = SqlProfile { extra_functions, ..services.profile.clone() };
+    services.facts.get_or_analyse(&profile, sql)
+}
+
 fn admit_statement(policy: &Policy, services: &Services, statement: &Statement, call: Call) -> Result<Statement> {
     if !statement.database.is_empty() {
         return Err(Error::new(
@@ -126,13 +142,7 @@ fn admit_statement(policy: &Policy, services: &Services, statement: &Statement, 
             format!("database \"{}\" not found", crate::plugin::name::shorten(&statement.database, 80)),
         ));
     }
-    let facts = if policy.extra_sql_functions().is_empty() {
-        services.facts.get_or_analyse(&services.profile, &statement.sql)?
-    } else {
-        let extra_functions = policy.extra_sql_functions().to_vec();
-        let profile = SqlProfile { extra_functions, ..services.profile.clone() };
-        services.facts.get_or_analyse(&profile, &statement.sql)?
-    };
+    let facts = facts(policy, services, &statement.sql)?;
     sql::check(&facts, &Grants(policy), call)?;
     Ok(Statement {
         database: String::new(),
@@ -157,14 +167,6 @@ fn check_ttl(ttl_s: i64) -> Result<()> {
         ErrorCode::PolicyArguments,
         format!("`ttl` is {ttl_s}, allowed are 0 (no expiry) to {MAX_TTL_S} seconds"),
     ))
-}
-
-fn check_email(policy: &Policy, to: &str, subject: &str) -> Result<()> {
-    policy.check_recipient(to)?;
-    if subject.chars().any(char::is_control) {
-        return Err(Error::new(ErrorCode::PolicyEmailInvalid, "the subject has a control character"));
-    }
-    Ok(())
 }
 
 fn check_event(channel: &str, event_type: &str) -> Result<()> {

@@ -20,8 +20,8 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Takes one event of `function`, or tells when there is room again.
-    pub fn take(&self, limits: &Limits, function: Function, now: Nanos) -> Result<()> {
+    /// Takes `count` events of `function`, all or none, or tells when there is room again.
+    pub fn take(&self, limits: &Limits, function: Function, count: u32, now: Nanos) -> Result<()> {
         let (window, limit, length, burst, what) = match function {
             Function::DbQuery | Function::DbExec => {
                 (&self.database, limits.db_per_minute, MINUTE, limits.db_burst, "max_db_queries_per_min")
@@ -46,12 +46,12 @@ impl RateLimits {
             | Function::Translate
             | Function::Log => return Ok(()),
         };
-        take(window, now, limit, length, burst).map_err(|retry| used_up(function, what, limit, retry))
+        take(window, now, limit, length, count, burst).map_err(|retry| used_up(function, what, limit, retry))
     }
 
     /// Takes one log line.
     pub fn take_log_line(&self, limit: u32, now: Nanos) -> bool {
-        take(&self.log, now, limit, SECOND, None).is_ok()
+        take(&self.log, now, limit, SECOND, 1, None).is_ok()
     }
 }
 
@@ -60,16 +60,25 @@ fn take(
     now: Nanos,
     limit: u32,
     length: Nanos,
+    count: u32,
     burst: Option<BurstBudget>,
 ) -> std::result::Result<(), RetryAfterNs> {
-    window.try_take_with_burst(now, limit, length, 1, burst)
+    window.try_take_with_burst(now, limit, length, count, burst)
 }
 
 fn used_up(function: Function, what: &str, limit: u32, retry: RetryAfterNs) -> Error {
-    Error::new(
-        ErrorCode::PolicyRateLimited,
-        format!("{}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)", function.name()),
-    )
-    .with_detail("limit", what)
-    .with_detail("retry_after_ms", retry.0.div_ceil(1_000_000))
+    let name = function.name();
+    if retry == RetryAfterNs::NEVER {
+        let context = format!(
+            "{name}: more is asked for at once than the limit `{what}` of {limit} ever gives (ask for less, or raise it in the plugin's policy)"
+        );
+        return Error::new(ErrorCode::PolicyRateLimited, context)
+            .with_detail("limit", what)
+            .with_detail("value", limit);
+    }
+    let context = format!("{name}: the limit `{what}` of {limit} is used up (the plugin's policy can raise it)");
+    Error::new(ErrorCode::PolicyRateLimited, context)
+        .with_detail("limit", what)
+        .with_detail("value", limit)
+        .with_detail("retry_after_ms", retry.0.div_ceil(1_000_000))
 }

@@ -2,25 +2,31 @@
 //! identity → depth → permission → arguments and scope → quota → account → provider.
 
 pub mod denials;
+pub mod dry_run;
 pub mod live;
 pub mod quota;
 pub mod services;
 pub mod sql;
 pub mod usage;
 
+mod explain;
 mod gates;
 mod limits;
+mod observe;
+mod outbound;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::host::{Event, Function, HostApi, HostCall, LogLevel, LogRecord, Reply, Request, Service, provider};
 use crate::plugin::CallContext;
 use crate::plugin::name::shorten;
-use crate::policy::Policy;
+use crate::policy::{Policy, lacks_grant};
+
+use self::observe::Judged;
 
 pub use denials::Denials;
 pub use limits::RateLimits;
@@ -32,12 +38,14 @@ pub use usage::Usage;
 pub struct Sandbox {
     plugin: Arc<str>,
     services: Arc<Services>,
-    /// Rules in force.
-    pub policy: LivePolicy,
+    /// Rules in force; shared with requests that take time.
+    pub policy: Arc<LivePolicy>,
     /// What the plugin did.
     pub usage: Usage,
     /// What it was refused.
     pub denials: Denials,
+    /// What it was let do while it was observed, that its policy does not allow.
+    pub observed: Denials,
     rates: RateLimits,
 }
 
@@ -48,9 +56,10 @@ impl Sandbox {
         Self {
             plugin,
             services,
-            policy,
+            policy: Arc::new(policy),
             usage: Usage::default(),
             denials: Denials::default(),
+            observed: Denials::default(),
             rates: RateLimits::default(),
         }
     }
@@ -72,25 +81,26 @@ impl Sandbox {
         function: Function,
         arguments: &[u8],
     ) -> Result<Reply> {
-        gates::check_depth(function, context)?;
-        if let Some((permission, access)) = gates::requirement(function) {
-            policy.check_permission(&permission, access)?;
+        let Judged { request, lacking } = self.judge(policy, context, function, arguments)?;
+        self.rates.take(policy.limits(), function, request.weight(), self.services.clock.monotonic())?;
+        if let Some(lacking) = lacking {
+            self.observe(context, function.name(), &lacking);
         }
-        let request = gates::admit(policy, &self.services, Request::parse(function, arguments)?)?;
-        self.rates.take(policy.limits(), function, self.services.clock.monotonic())?;
         self.usage.count(Some(function), self.now_ms());
         self.serve(context, function, &request)
     }
 
     fn pass_custom(&self, policy: &Policy, context: &CallContext, name: &str, arguments: &[u8]) -> Result<Reply> {
-        let Some(function) = self.services.custom(name) else {
-            return Err(Error::new(
-                ErrorCode::PolicyFunctionUnknown,
-                format!("unknown host function: {}", shorten(name, 80)),
-            )
-            .with_detail("target", shorten(name, 80)));
+        let function = self.services.custom_or_unknown(name)?;
+        let judged = gates::admit_custom(policy, &function, arguments);
+        let request = match (judged, policy.observing(self.services.clock.wall())) {
+            (Err(lacking), Some(wider)) if lacks_grant(lacking.code()) => {
+                let request = gates::admit_custom(wider, &function, arguments)?;
+                self.observe(context, &function.name, &lacking);
+                request
+            }
+            (judged, _) => judged?,
         };
-        let request = gates::admit_custom(policy, &function, arguments)?;
         self.usage.count(None, self.now_ms());
         function.provider.serve(&self.host_call(context, Service::Custom, &function.name, &request))
     }
@@ -214,6 +224,7 @@ fn bounded_fields(fields: Map<String, Value>) -> Map<String, Value> {
 impl HostApi for Sandbox {
     fn call(&self, context: &CallContext, function: &str, arguments: &[u8]) -> Result<Reply> {
         self.pass(context, function, arguments).map_err(|error| {
+            let error = if error.code().is_denial() { explain::describe(error, function) } else { error };
             let error = error.with_plugin(&self.plugin);
             self.account_failure(context, function, &error);
             error

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::Value;
 
-use super::sql::{FactsCache, SqlProfile};
+use super::sql::{Dialect, FactsCache, SqlProfile};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::LogRing;
-use crate::host::{EventSink, Function, HostCall, PluginCaller, Provider, Reply, Service};
+use crate::host::request::Statement;
+use crate::host::{EventSink, Function, HostCall, PluginCaller, Provider, Reply, Request, Service};
 use crate::plugin::call::in_callback;
+use crate::plugin::name::shorten;
 use crate::policy::{Access, PermissionType};
 
 /// Who answers a service: the host's callback, else the built-in provider, else nobody.
@@ -36,15 +38,38 @@ pub struct Services {
     pub profile: SqlProfile,
     /// Time for rate limits.
     pub clock: Arc<dyn Clock>,
+    /// Statements for the host's own PostgreSQL or MySQL name the plugin that asks.
+    pub stamp_caller: bool,
 }
 
 /// A provider of the host: calls that it makes of plugins are nested in the call it serves.
-struct Foreign(Box<dyn Provider>);
+struct Foreign {
+    provider: Box<dyn Provider>,
+    /// Statements name the plugin in a comment.
+    stamp: bool,
+}
 
 impl Provider for Foreign {
     fn serve(&self, call: &HostCall<'_>) -> Result<Reply> {
         let around = call.context.nested(call.plugin, call.context.deadline);
-        in_callback(around, || self.0.serve(call))
+        match self.stamp.then(|| stamped(call)).flatten() {
+            Some(request) => in_callback(around, || self.provider.serve(&HostCall { request: &request, ..*call })),
+            None => in_callback(around, || self.provider.serve(call)),
+        }
+    }
+}
+
+/// The request with a statement that ends in a comment with the caller's name, for the logs and views of a database. The
+/// text that was checked stays as it is, and so does what is remembered of it; names of plugins can't end a comment.
+fn stamped(call: &HostCall<'_>) -> Option<Request<'static>> {
+    let stamp = |statement: &Statement| Statement {
+        sql: format!("{} /* goatflow-plugin: {} */", statement.sql, call.plugin).into(),
+        ..statement.clone()
+    };
+    match call.request {
+        Request::DbQuery(statement) => Some(Request::DbQuery(stamp(statement))),
+        Request::DbExec(statement) => Some(Request::DbExec(stamp(statement))),
+        _ => None,
     }
 }
 
@@ -86,13 +111,16 @@ impl Services {
             facts: FactsCache::default(),
             profile,
             clock,
+            stamp_caller: false,
         }
     }
 
     /// Lets `provider` answer a service from now on; `None` brings the built-in one back.
     pub fn provide(&self, service: Service, provider: Option<Box<dyn Provider>>) {
         if let Some(seat) = self.seat(service) {
-            let foreign = provider.map(|provider| Arc::new(Box::new(Foreign(provider)) as Box<dyn Provider>));
+            // SQLite shows nobody the text of a statement.
+            let stamp = self.stamp_caller && service == Service::Database && self.profile.dialect != Dialect::Sqlite;
+            let foreign = provider.map(|provider| Arc::new(Box::new(Foreign { provider, stamp }) as Box<dyn Provider>));
             seat.current.store(foreign.or_else(|| seat.built_in.clone()));
         }
     }
@@ -138,7 +166,8 @@ impl Services {
                 ),
             ));
         }
-        let function = CustomFunction { provider: Box::new(Foreign(function.provider)), ..function };
+        let function =
+            CustomFunction { provider: Box::new(Foreign { provider: function.provider, stamp: false }), ..function };
         let _one_at_a_time = self.declaring.lock().unwrap_or_else(PoisonError::into_inner);
         let mut functions = HashMap::clone(&self.custom.load());
         functions.insert(function.name.clone(), Arc::new(function));
@@ -149,6 +178,15 @@ impl Services {
     /// The declared function of that name.
     pub fn custom(&self, name: &str) -> Option<Arc<CustomFunction>> {
         self.custom.load().get(name).cloned()
+    }
+
+    /// The declared function of that name; refused when there is none.
+    pub fn custom_or_unknown(&self, name: &str) -> Result<Arc<CustomFunction>> {
+        self.custom(name).ok_or_else(|| {
+            let name = shorten(name, 80);
+            Error::new(ErrorCode::PolicyFunctionUnknown, format!("unknown host function: {name}"))
+                .with_detail("target", name)
+        })
     }
 
     /// Names, permissions and targets of the declared functions.

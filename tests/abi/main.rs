@@ -144,6 +144,8 @@ fn schemas_are_current() {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap() + "\n";
     compare_or_update(&root().join("schemas/config.schema.json"), &pretty(goatflow_plugin::manager::Config::schema()));
     compare_or_update(&root().join("schemas/policy.schema.json"), &pretty(goatflow_plugin::policy::document::schema()));
+    let trust = goatflow_plugin::package::trust::TrustDocument::schema();
+    compare_or_update(&root().join("schemas/trust.schema.json"), &pretty(trust));
 }
 
 #[test]

@@ -331,6 +331,42 @@ fn calls_that_wait_for_each_other_fail_at_once() {
 }
 
 #[test]
+fn a_circle_that_a_shrinking_pool_closes_is_found() {
+    let host = Host::new();
+    pooled(&host, "a", 2);
+    single(&host, "b");
+    let (first, second, third) = (Gate::new(), Gate::new(), Gate::new());
+    Gates::install(&host, [("first", &first), ("second", &second), ("third", &third)]);
+    let onwards = |from: &str, gate: &str, to: &str| {
+        let arguments = json!({"key": gate, "plugin": to, "function": "echo", "args": [1]});
+        split_error(
+            serde_json::from_slice(&host.call(from, "then:plugin_call", arguments.to_string()).unwrap().unwrap())
+                .unwrap(),
+        )
+    };
+    std::thread::scope(|scope| {
+        let _open = OpenOnDrop(&[&first, &second, &third]);
+        let a_to_b = scope.spawn(|| onwards("a", "first", "b"));
+        let b_to_a = scope.spawn(|| onwards("b", "second", "a"));
+        let bystander = scope.spawn(|| host.call("a", "translate", r#"{"key":"third"}"#).unwrap());
+        for gate in [&first, &second, &third] {
+            gate.await_entered(1);
+        }
+        first.open();
+        second.open();
+        // Both wait now; the one for `a` could go on when the bystander ends. Then its instance goes away instead.
+        host.await_in_flight("b", 2);
+        host.await_in_flight("a", 3);
+        host.set_policy("a", json!({"instances": 1, "permissions": [{"type": "plugin_call", "scope": ["*"]}]}));
+        third.open();
+        bystander.join().unwrap();
+        assert_eq!(b_to_a.join().unwrap().unwrap_err()["code"], "lifecycle.deadlock");
+        assert_eq!(a_to_b.join().unwrap(), Ok(json!([1])));
+    });
+    assert_eq!(host.stats("a")["runtime"]["instances"], 1);
+}
+
+#[test]
 fn ten_nested_calls_pass_and_the_eleventh_fails() {
     let host = Host::new();
     let names: Vec<String> = (0..12).map(|index| format!("p{index}")).collect();

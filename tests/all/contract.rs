@@ -38,6 +38,7 @@ fn every_test_that_the_page_names_exists() {
         ("calls", include_str!("calls.rs")),
         ("contract", include_str!("contract.rs")),
         ("hostile", include_str!("hostile.rs")),
+        ("identity", include_str!("identity.rs")),
         ("sandbox", include_str!("sandbox.rs")),
     ];
     let mut named = 0;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Guest, Host, until};
 
 const THREADS: usize = 16;
-const SWAPS: u64 = 2_000;
+const SWAPS: u64 = 10_000;
 
 fn policy(tables: &[&str]) -> Vec<u8> {
     json!({

@@ -688,6 +688,88 @@ static void policy_functions(void) {
     CHECK_CONTAINS(out, "\"valid\":true");
 }
 
+static void policy_learning_functions(void) {
+    uint64_t revision = 7;
+    CASE("policy_suggest");
+#define F(handle) goatflow_plugin_policy_suggest((handle), PLUGIN, EMPTY, OUT, ERR)
+    BAD_HANDLE_ARGUMENT(F, manager_t, MANAGER);
+#undef F
+#define F(text, len) goatflow_plugin_policy_suggest(m, (text), (len), EMPTY, OUT, ERR)
+    BAD_TEXT_ARGUMENT(F);
+#undef F
+#define F(text, len) goatflow_plugin_policy_suggest(m, PLUGIN, (const char *)(text), (len), OUT, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("{", 1), ARGUMENT_JSON);
+    BAD(F("{\"all\":true}", 12), ARGUMENT_JSON);
+#undef F
+    BAD(goatflow_plugin_policy_suggest(m, PLUGIN, EMPTY, NULL, ERR), ARGUMENT_NULL);
+    BAD(goatflow_plugin_policy_suggest(m, S("nobody"), EMPTY, OUT, ERR), LIFECYCLE_PLUGIN_NOT_FOUND);
+
+    CASE("policy_apply");
+#define F(handle) goatflow_plugin_policy_apply((handle), PLUGIN, S("{}"), &revision, ERR)
+    BAD_HANDLE_ARGUMENT(F, manager_t, MANAGER);
+#undef F
+#define F(text, len) goatflow_plugin_policy_apply(m, (text), (len), S("{}"), &revision, ERR)
+    BAD_TEXT_ARGUMENT(F);
+#undef F
+#define F(text, len) goatflow_plugin_policy_apply(m, PLUGIN, (const char *)(text), (len), &revision, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("", 0), ARGUMENT_JSON);
+    BAD(F("[]", 2), ARGUMENT_JSON);
+    BAD(F("{}", 2), ARGUMENT_JSON);
+#undef F
+    CHECK_INT(revision, 0);
+
+    CASE("policy_observe");
+#define F(handle) goatflow_plugin_policy_observe((handle), PLUGIN, 60, &revision, ERR)
+    BAD_HANDLE_ARGUMENT(F, manager_t, MANAGER);
+#undef F
+#define F(text, len) goatflow_plugin_policy_observe(m, (text), (len), 60, &revision, ERR)
+    BAD_TEXT_ARGUMENT(F);
+#undef F
+    BAD(goatflow_plugin_policy_observe(m, PLUGIN, UINT64_MAX, &revision, ERR), ARGUMENT_INVALID);
+    BAD(goatflow_plugin_policy_observe(m, S("../x"), 60, &revision, ERR), PACKAGE_NAME_INVALID);
+    CHECK_INT(revision, 0);
+
+    CASE("policy_check");
+    static const char asked[] = "{\"function\":\"cache_get\",\"arguments\":{\"key\":\"k\"}}";
+#define F(handle) goatflow_plugin_policy_check((handle), PLUGIN, S(asked), OUT, ERR)
+    BAD_HANDLE_ARGUMENT(F, manager_t, MANAGER);
+#undef F
+#define F(text, len) goatflow_plugin_policy_check(m, (text), (len), S(asked), OUT, ERR)
+    BAD_TEXT_ARGUMENT(F);
+#undef F
+#define F(text, len) goatflow_plugin_policy_check(m, PLUGIN, (const char *)(text), (len), OUT, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("[]", 2), ARGUMENT_JSON);
+#undef F
+    BAD(goatflow_plugin_policy_check(m, PLUGIN, S(asked), NULL, ERR), ARGUMENT_NULL);
+    CHECK_OK(goatflow_plugin_policy_check(m, PLUGIN, S(asked), OUT, ERR));
+    CHECK_CONTAINS(out, "\"allow\":true");
+
+    CASE("policy_check_document");
+#define F(text, len) goatflow_plugin_policy_check_document((const char *)(text), (len), S(asked), OUT, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("{", 1), POLICY_DOCUMENT_INVALID);
+    CHECK_OK(F(NULL, 0));
+    CHECK_CONTAINS(out, "\"allow\":true");
+#undef F
+#define F(text, len) goatflow_plugin_policy_check_document(EMPTY, (const char *)(text), (len), OUT, ERR)
+    BAD_BYTES_ARGUMENT(F);
+    BAD(F("", 0), ARGUMENT_JSON);
+#undef F
+    BAD(goatflow_plugin_policy_check_document(EMPTY, S(asked), NULL, ERR), ARGUMENT_NULL);
+
+    CASE("policy_history");
+#define F(handle) goatflow_plugin_policy_history((handle), PLUGIN, 10, OUT, ERR)
+    BAD_HANDLE_ARGUMENT(F, manager_t, MANAGER);
+#undef F
+    BAD(goatflow_plugin_policy_history(m, PLUGIN, 10, NULL, ERR), ARGUMENT_NULL);
+    BAD(goatflow_plugin_policy_history(m, "\xff", 1, 10, OUT, ERR), ARGUMENT_UTF8);
+    CHECK_OK(goatflow_plugin_policy_history(m, EMPTY, SIZE_MAX, OUT, ERR));
+    CHECK_CONTAINS(out, "\"hash\"");
+}
+
 static void callback_functions(void) {
     CASE("manager_provide");
     set(&finalized, 0);
@@ -829,6 +911,7 @@ int main(void) {
     manager_functions();
     call_functions();
     policy_functions();
+    policy_learning_functions();
     callback_functions();
     free_functions();
     check_error_clear();

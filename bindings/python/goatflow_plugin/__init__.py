@@ -82,6 +82,13 @@ def validate_policy(policy: Document) -> Dict[str, Any]:
     return report
 
 
+def check_policy(policy: Document, request: Document) -> Dict[str, Any]:
+    """Would a policy document allow a host call, `{"function", "arguments", "dialect", …}`? `None` = the default grant."""
+    c = functions()
+    verdict: Dict[str, Any] = fetch_json(c, c.policy_check_document, *document(policy), *document(request))
+    return verdict
+
+
 __all__ = [
     "Cancellation",
     "Completion",
@@ -96,6 +103,7 @@ __all__ = [
     "PluginError",
     "Subscription",
     "abi_version",
+    "check_policy",
     "codes",
     "config_schema",
     "doctor",

@@ -178,6 +178,12 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "policy_set": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, c_uint64, POINTER(c_uint64), _OUT_ERROR]),
     "policy_validate": (_STATUS, [*_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "policy_schema": (_STATUS, [_OUT_BUFFER, _OUT_ERROR]),
+    "policy_suggest": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "policy_apply": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, POINTER(c_uint64), _OUT_ERROR]),
+    "policy_observe": (_STATUS, [_HANDLE, *_BYTES, c_uint64, POINTER(c_uint64), _OUT_ERROR]),
+    "policy_check": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "policy_check_document": (_STATUS, [*_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "policy_history": (_STATUS, [_HANDLE, *_BYTES, c_size_t, _OUT_BUFFER, _OUT_ERROR]),
     # host callbacks and events
     "manager_provide": (_STATUS, [_HANDLE, *_BYTES, HOST_FN, c_void_p, FINALIZER_FN, _OUT_ERROR]),
     "manager_declare": (_STATUS, [_HANDLE, *_BYTES, HOST_FN, c_void_p, FINALIZER_FN, _OUT_ERROR]),

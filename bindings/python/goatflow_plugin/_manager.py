@@ -444,6 +444,45 @@ class Manager(Owned):
         check(self._c, self._c.policy_set(*target, expected, byref(revision), byref(error)), error)
         return revision.value
 
+    def suggest_policy(self, plugin: str, *, sensitive: bool = False, declared: bool = False) -> Dict[str, Any]:
+        """The smallest policy that lets a plugin work, with the evidence for each line; changes nothing.
+
+        `sensitive`: also entries that are sensitive. `declared`: also what the plugin declares and did not need so far.
+        """
+        options = document({"sensitive": sensitive, "declared": declared})
+        suggestion: Dict[str, Any] = fetch_json(
+            self._c, self._c.policy_suggest, self.handle, *text(plugin), *options
+        )
+        return suggestion
+
+    def apply_policy(self, plugin: str, suggestion: Document) -> int:
+        """Accepts what `suggest_policy` answered; `PolicyRevisionConflict` if the policy was changed since."""
+        revision, error = c_uint64(), c_void_p()
+        target = (self.handle, *text(plugin), *document(suggestion))
+        check(self._c, self._c.policy_apply(*target, byref(revision), byref(error)), error)
+        return revision.value
+
+    def observe_policy(self, plugin: str, seconds: int) -> int:
+        """For so many seconds, lets calls pass that only lack a permission or scope, and records them; 0 ends it."""
+        if not 0 <= seconds <= UINT64_MAX:
+            raise ValueError(f"a number of seconds is not {seconds!r}")
+        revision, error = c_uint64(), c_void_p()
+        check(self._c, self._c.policy_observe(self.handle, *text(plugin), seconds, byref(revision), byref(error)), error)
+        return revision.value
+
+    def check_policy(self, plugin: str, function: str, arguments: Any = None) -> Dict[str, Any]:
+        """Would the policy in force of a plugin allow this host call? `{"allow", "code", "reason", …}`."""
+        request = document({"function": function, "arguments": {} if arguments is None else arguments})
+        verdict: Dict[str, Any] = fetch_json(self._c, self._c.policy_check, self.handle, *text(plugin), *request)
+        return verdict
+
+    def policy_history(self, plugin: str = "", limit: int = 100) -> List[Dict[str, Any]]:
+        """Changes of policies and enablement, newest first; of all plugins if `plugin` is empty."""
+        if limit < 0:
+            raise ValueError(f"a limit is not {limit!r}")
+        rows: List[Dict[str, Any]] = fetch_json(self._c, self._c.policy_history, self.handle, *text(plugin), limit)
+        return rows
+
     # --- the host's functions ---------------------------------------------------------------------------------------
 
     def provide(

@@ -51,9 +51,12 @@ class Status(enum.IntEnum):
     POLICY_SQL_ARGUMENTS = 415
     POLICY_EMAIL_RECIPIENT_DENIED = 420
     POLICY_EMAIL_INVALID = 421
+    POLICY_EMAIL_TOO_LARGE = 424
     POLICY_HTTP_URL_DENIED = 430
     POLICY_HTTP_ADDRESS_DENIED = 431
     POLICY_HTTP_INVALID = 432
+    POLICY_HTTP_TOO_LARGE = 434
+    POLICY_OUTBOUND_BUSY = 435
     POLICY_CONFIG_KEY_DENIED = 440
     POLICY_CALLEE_DENIED = 450
     POLICY_CALL_DEPTH = 451
@@ -88,10 +91,21 @@ class Status(enum.IntEnum):
     HOST_REPLY_INVALID = 702
     HOST_DATABASE = 703
     HOST_NOT_FOUND = 704
+    HOST_NAME_UNRESOLVED = 705
+    HOST_CONNECTION = 706
+    HOST_TLS = 707
+    HOST_TIMEOUT = 708
+    HOST_PROTOCOL = 709
+    HOST_ANSWER_TOO_LARGE = 710
+    HOST_MAIL_REJECTED = 711
+    HOST_MAIL_DEFERRED = 712
+    HOST_MAIL_AUTH = 713
     ENVIRONMENT_IO = 800
     ENVIRONMENT_FORKED = 801
     ENVIRONMENT_UNSUPPORTED = 802
     ENVIRONMENT_RESOURCES = 803
+    ENVIRONMENT_STORE = 810
+    ENVIRONMENT_STORE_READ_ONLY = 811
     INTERNAL_BUG = 900
     INTERNAL_PANIC = 999
 
@@ -380,6 +394,13 @@ class PolicyEmailInvalid(PolicyError):
     default_code = "policy.email.invalid"
 
 
+class PolicyEmailTooLarge(PolicyError):
+    """``policy.email.too_large`` (424)"""
+
+    default_status = 424
+    default_code = "policy.email.too_large"
+
+
 class PolicyHttpUrlDenied(PolicyError):
     """``policy.http.url_denied`` (430)"""
 
@@ -399,6 +420,21 @@ class PolicyHttpInvalid(PolicyError):
 
     default_status = 432
     default_code = "policy.http.invalid"
+
+
+class PolicyHttpTooLarge(PolicyError):
+    """``policy.http.too_large`` (434)"""
+
+    default_status = 434
+    default_code = "policy.http.too_large"
+
+
+class PolicyOutboundBusy(PolicyError):
+    """``policy.outbound.busy`` (435)"""
+
+    default_status = 435
+    default_code = "policy.outbound.busy"
+    default_retryable = True
 
 
 class PolicyConfigKeyDenied(PolicyError):
@@ -645,6 +681,73 @@ class HostNotFound(HostError):
     default_code = "host.not_found"
 
 
+class HostNameUnresolved(HostError):
+    """``host.name_unresolved`` (705)"""
+
+    default_status = 705
+    default_code = "host.name_unresolved"
+    default_retryable = True
+
+
+class HostConnection(HostError):
+    """``host.connection`` (706)"""
+
+    default_status = 706
+    default_code = "host.connection"
+    default_retryable = True
+
+
+class HostTls(HostError):
+    """``host.tls`` (707)"""
+
+    default_status = 707
+    default_code = "host.tls"
+
+
+class HostTimeout(HostError):
+    """``host.timeout`` (708)"""
+
+    default_status = 708
+    default_code = "host.timeout"
+    default_retryable = True
+
+
+class HostProtocol(HostError):
+    """``host.protocol`` (709)"""
+
+    default_status = 709
+    default_code = "host.protocol"
+
+
+class HostAnswerTooLarge(HostError):
+    """``host.answer_too_large`` (710)"""
+
+    default_status = 710
+    default_code = "host.answer_too_large"
+
+
+class HostMailRejected(HostError):
+    """``host.mail.rejected`` (711)"""
+
+    default_status = 711
+    default_code = "host.mail.rejected"
+
+
+class HostMailDeferred(HostError):
+    """``host.mail.deferred`` (712)"""
+
+    default_status = 712
+    default_code = "host.mail.deferred"
+    default_retryable = True
+
+
+class HostMailAuth(HostError):
+    """``host.mail.auth`` (713)"""
+
+    default_status = 713
+    default_code = "host.mail.auth"
+
+
 class EnvironmentIo(PlatformError):
     """``environment.io`` (800)"""
 
@@ -672,6 +775,20 @@ class EnvironmentResources(PlatformError):
     default_status = 803
     default_code = "environment.resources"
     default_retryable = True
+
+
+class EnvironmentStore(PlatformError):
+    """``environment.store`` (810)"""
+
+    default_status = 810
+    default_code = "environment.store"
+
+
+class EnvironmentStoreReadOnly(PlatformError):
+    """``environment.store_read_only`` (811)"""
+
+    default_status = 811
+    default_code = "environment.store_read_only"
 
 
 class InternalBug(InternalError):
@@ -737,9 +854,12 @@ ERRORS: Dict[int, Type[PluginError]] = {
     415: PolicySqlArguments,
     420: PolicyEmailRecipientDenied,
     421: PolicyEmailInvalid,
+    424: PolicyEmailTooLarge,
     430: PolicyHttpUrlDenied,
     431: PolicyHttpAddressDenied,
     432: PolicyHttpInvalid,
+    434: PolicyHttpTooLarge,
+    435: PolicyOutboundBusy,
     440: PolicyConfigKeyDenied,
     450: PolicyCalleeDenied,
     451: PolicyCallDepth,
@@ -774,10 +894,21 @@ ERRORS: Dict[int, Type[PluginError]] = {
     702: HostReplyInvalid,
     703: HostDatabase,
     704: HostNotFound,
+    705: HostNameUnresolved,
+    706: HostConnection,
+    707: HostTls,
+    708: HostTimeout,
+    709: HostProtocol,
+    710: HostAnswerTooLarge,
+    711: HostMailRejected,
+    712: HostMailDeferred,
+    713: HostMailAuth,
     800: EnvironmentIo,
     801: EnvironmentForked,
     802: EnvironmentUnsupported,
     803: EnvironmentResources,
+    810: EnvironmentStore,
+    811: EnvironmentStoreReadOnly,
     900: InternalBug,
     999: InternalPanic,
 }
@@ -831,9 +962,12 @@ __all__ = [
     "PolicySqlArguments",
     "PolicyEmailRecipientDenied",
     "PolicyEmailInvalid",
+    "PolicyEmailTooLarge",
     "PolicyHttpUrlDenied",
     "PolicyHttpAddressDenied",
     "PolicyHttpInvalid",
+    "PolicyHttpTooLarge",
+    "PolicyOutboundBusy",
     "PolicyConfigKeyDenied",
     "PolicyCalleeDenied",
     "PolicyCallDepth",
@@ -868,10 +1002,21 @@ __all__ = [
     "HostReplyInvalid",
     "HostDatabase",
     "HostNotFound",
+    "HostNameUnresolved",
+    "HostConnection",
+    "HostTls",
+    "HostTimeout",
+    "HostProtocol",
+    "HostAnswerTooLarge",
+    "HostMailRejected",
+    "HostMailDeferred",
+    "HostMailAuth",
     "EnvironmentIo",
     "EnvironmentForked",
     "EnvironmentUnsupported",
     "EnvironmentResources",
+    "EnvironmentStore",
+    "EnvironmentStoreReadOnly",
     "InternalBug",
     "InternalPanic",
 ]

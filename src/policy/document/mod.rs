@@ -23,6 +23,7 @@ use self::report::Report;
 use super::Status;
 use super::duration::GoDuration;
 use super::limits::BurstBudget;
+use super::observation::Observe;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Largest document, in bytes: thousands of permissions, and nothing that takes long to read.
@@ -131,6 +132,10 @@ pub struct PolicyDocument {
     /// How well a native plugin must be jailed to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// For a limited time, calls that only lack a permission or scope pass and are recorded. Acts with every status but
+    /// `blocked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Observe>,
     /// Free text for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

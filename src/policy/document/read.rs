@@ -7,6 +7,7 @@ use super::{Bursts, Isolation, MAX_DOCUMENT_BYTES, PolicyDocument, VERSION};
 use crate::policy::Status;
 use crate::policy::json::Node;
 use crate::policy::limits::BurstBudget;
+use crate::policy::observation::{MAX_OBSERVATION, Observe, Timestamp};
 use crate::policy::scope::names::{self, NameSet};
 
 /// Largest rate: what a plugin can be given short of "no limit". The window keeps one time per event.
@@ -20,7 +21,7 @@ const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 /// Most instances and most calls in flight.
 const MAX_PARALLEL: u64 = 1_024;
 
-const FIELDS: [&str; 27] = [
+const FIELDS: [&str; 28] = [
     "version",
     "plugin_name",
     "status",
@@ -47,6 +48,7 @@ const FIELDS: [&str; 27] = [
     "max_file_storage_bytes",
     "sql_functions",
     "isolation",
+    "observe",
     "note",
 ];
 
@@ -92,6 +94,7 @@ fn read_fields(fields: &Fields<'_>, report: &mut Report) -> PolicyDocument {
         max_file_storage_bytes: fields.whole("max_file_storage_bytes", 0..=MAX_BYTES, report),
         sql_functions: read_sql_functions(fields, report),
         isolation: read_isolation(fields, report),
+        observe: read_observe(fields, report),
         note: fields.text("note", report).map(str::to_owned),
     }
 }
@@ -174,6 +177,26 @@ fn read_isolation(fields: &Fields<'_>, report: &mut Report) -> Option<Isolation>
         report.problem(&fields.path("minimum"), "is missing");
     }
     fields.whole32("minimum", 0..=4, report).map(|minimum| Isolation { minimum })
+}
+
+/// Both ends are written, so that an observation ends whoever wrote the document, and however.
+fn read_observe(fields: &Fields<'_>, report: &mut Report) -> Option<Observe> {
+    let path = fields.path("observe");
+    let fields = Fields::open(fields.get("observe")?, &path, &["from", "until"], report)?;
+    let mut time = |name| {
+        if fields.get(name).is_none() {
+            report.problem(&fields.path(name), "is missing");
+        }
+        let text = fields.text(name, report)?;
+        Timestamp::parse(text).map_err(|problem| report.problem(&fields.path(name), problem)).ok()
+    };
+    let (from, until) = (time("from")?, time("until")?);
+    match until.0.duration_since(from.0) {
+        Ok(length) if length <= MAX_OBSERVATION && !length.is_zero() => return Some(Observe { from, until }),
+        Ok(length) if !length.is_zero() => report.problem(&path, "lasts longer than 31 days"),
+        _ => report.problem(&path, "ends before it begins"),
+    }
+    None
 }
 
 fn warn_about_idle_parts(fields: &Fields<'_>, document: &PolicyDocument, report: &mut Report) {

@@ -53,6 +53,16 @@ impl HostEntry {
         Ok(Self { host, port })
     }
 
+    /// Whether it names an address, or a name that means the machine itself or a network around it.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        match &self.host {
+            HostPattern::Exact(StrictHost::Name(name)) => domain::is_special_use(name),
+            HostPattern::Exact(StrictHost::Address(_)) => true,
+            HostPattern::Everything | HostPattern::Below(_) => false,
+        }
+    }
+
     fn covers(&self, target: &StrictUrl) -> bool {
         let is_port = match self.port {
             Some(port) => target.port() == port,

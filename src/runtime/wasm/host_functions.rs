@@ -1,7 +1,7 @@
-//! The module `gk` that guests import: `host_call`, `log`, and our addition `last_error`. Decodes, asks the host API,
+//! The module `gk` that guests import: `host_call`, `log`, and our additions `last_error` and `caller`. Decodes, asks the host API,
 //! encodes; no policy here.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wasmtime::{Caller, Linker};
 
 use super::instance::GuestState;
@@ -25,6 +25,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> GuestResult<()> {
     linker.func_wrap("gk", "host_call", host_call)?;
     linker.func_wrap("gk", "log", log)?;
     linker.func_wrap("gk", "last_error", last_error)?;
+    linker.func_wrap("gk", "caller", caller)?;
     Ok(())
 }
 
@@ -148,6 +149,16 @@ fn last_error(mut guest: Guest<'_>) -> GuestResult<i64> {
         }
         None => Ok(0),
     }
+}
+
+/// JSON `{"plugin", "chain"}` of the plugin that made the present call, and of all that are in the middle of one, outermost
+/// first, in memory that the guest owns; 0 when the host itself calls. The host's word, whatever the arguments say.
+fn caller(mut guest: Guest<'_>) -> GuestResult<i64> {
+    let state = guest.data();
+    let Some(plugin) = state.context.chain.innermost().filter(|_| state.serving) else { return Ok(0) };
+    let text = json!({"plugin": &**plugin, "chain": state.context.chain.names()}).to_string();
+    check_counts(state).map_err(wasmtime::Error::new)?;
+    place(&mut guest, text.as_bytes())
 }
 
 fn exported_memory(guest: &mut Guest<'_>) -> Result<GuestMemory> {

@@ -1,7 +1,7 @@
 //! Leases instances to calls: first come, first served, never more than the policy grants.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
@@ -37,6 +37,8 @@ struct Waiter {
     root: u64,
     thread: Thread,
     grant: Mutex<Option<Grant>>,
+    /// An instance went away that this call might have got: whether it can still go on is to be looked at again.
+    worried: AtomicBool,
 }
 
 /// What a call gets.
@@ -133,16 +135,33 @@ impl Pool {
         if context.chain.contains(&self.name) {
             return self.lease_extra(context);
         }
-        let waiter = Arc::new(Waiter { root: context.root, thread: std::thread::current(), grant: Mutex::new(None) });
+        let waiter = Arc::new(Waiter::of_this_thread(context.root));
         let waitable: Arc<dyn Waitable> = Arc::<Shared>::clone(&self.shared);
         let can_go_on = self.graph.wait(context.root, &waitable, || self.enqueue(&waiter));
-        let granted = if can_go_on { context.block_until(|| waiter.take()) } else { Err(self.deadlock(context)) };
+        let granted = if can_go_on {
+            let ready = || waiter.take().map(Ok).or_else(|| self.look_again(context, &waiter, &waitable));
+            context.block_until(ready).flatten()
+        } else {
+            Err(self.deadlock(context))
+        };
         self.graph.leave(context.root);
         match granted.or_else(|error| self.give_up(&waiter, error))? {
             Grant::Instance(instance) => Ok(self.lend(context.root, Some(instance))),
             Grant::Vacancy => Ok(self.lend(context.root, None)),
             Grant::Closed => Err(self.stopped()),
         }
+    }
+
+    /// A pool that shrank may have closed a circle that was open when the call began to wait.
+    fn look_again(
+        &self,
+        context: &CallContext,
+        waiter: &Arc<Waiter>,
+        pool: &Arc<dyn Waitable>,
+    ) -> Option<Result<Grant>> {
+        let is_worried = waiter.worried.swap(false, Ordering::AcqRel);
+        let is_stuck = is_worried && self.graph.give_up_if_stuck(waiter.root, pool, || self.leave_queue(waiter));
+        is_stuck.then(|| Err(self.deadlock(context)))
     }
 
     /// A call that comes back to a plugin in the middle of its own call must not wait for itself.
@@ -180,10 +199,12 @@ impl Pool {
 
     /// Leaves the queue; what was granted in the last moment is used after all.
     fn give_up(&self, waiter: &Arc<Waiter>, error: Error) -> Result<Grant> {
-        let mut state = self.shared.lock();
-        state.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
-        drop(state);
+        self.leave_queue(waiter);
         waiter.take().ok_or(error)
+    }
+
+    fn leave_queue(&self, waiter: &Arc<Waiter>) {
+        self.shared.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
     fn take_back(&self, root: u64, instance: Option<Box<Instance>>) {
@@ -198,7 +219,11 @@ impl Pool {
             None => state.live = state.live.saturating_sub(1),
         }
         state.trim(capacity, &mut surplus);
+        let waiting = state.waiters.len();
         state.serve_waiters(capacity);
+        if state.waiters.len() == waiting {
+            state.waiters.iter().for_each(|waiter| waiter.worry());
+        }
         drop(state);
         // Dropping an instance frees its memory: not while the lock is held.
         drop(surplus);
@@ -274,6 +299,16 @@ impl Waitable for Shared {
 }
 
 impl Waiter {
+    fn of_this_thread(root: u64) -> Self {
+        Self { root, thread: std::thread::current(), grant: Mutex::new(None), worried: AtomicBool::new(false) }
+    }
+
+    /// Lets the waiting thread look again whether anybody can go on.
+    fn worry(&self) {
+        self.worried.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
     fn give(&self, grant: Grant) {
         *self.grant.lock().unwrap_or_else(PoisonError::into_inner) = Some(grant);
         self.thread.unpark();

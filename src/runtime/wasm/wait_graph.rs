@@ -29,6 +29,17 @@ impl WaitGraph {
         !closes_circle(root, pool, &waiting)
     }
 
+    /// Looks again at a call that waits, after its pool shrank. True when nobody in its circle can go on; the call has then
+    /// left the queue, so that of several that look only one gives up.
+    pub(super) fn give_up_if_stuck(&self, root: u64, pool: &Arc<dyn Waitable>, leave_queue: impl FnOnce()) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_stuck = pool.is_waiting(root) && closes_circle(root, pool, &waiting);
+        if is_stuck {
+            leave_queue();
+        }
+        is_stuck
+    }
+
     /// The call waits no longer.
     pub(super) fn leave(&self, root: u64) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&root);

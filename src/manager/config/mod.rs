@@ -1,5 +1,9 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
+mod outbound;
+pub mod packages;
+mod store;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
+pub use self::packages::PackagesConfig;
 use super::Providers;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Service;
@@ -18,6 +24,8 @@ use crate::providers::config::{ConfigValues, Lookup};
 use crate::providers::translations::Translations;
 use crate::runtime::wasm::{ScanLimits, Signals};
 use crate::sandbox::sql::{Dialect, SqlProfile};
+
+pub use store::PolicyStoreConfig;
 
 /// Configuration of a manager.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,6 +39,10 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The built-in cache.
     pub cache: CacheConfig,
+    /// The built-in HTTP client; without it a host answers `http_request` itself, or nobody does.
+    pub http: Option<HttpConfig>,
+    /// The built-in mailer; without it a host answers `send_email` itself, or nobody does.
+    pub mail: Option<MailConfig>,
     /// What `config_get` answers.
     pub config: ConfigSection,
     /// Texts by language and key; they win over texts that plugins register.
@@ -38,20 +50,24 @@ pub struct Config {
     pub translations: BTreeMap<String, BTreeMap<String, String>>,
     /// Language of calls that name none, and of texts that another language lacks.
     pub default_language: String,
-    /// Policy documents by plugin, as an administrator would set them.
+    /// Policy documents by plugin, as an administrator would set them; stored where none is stored yet.
     #[serde(deserialize_with = "unique_map")]
     #[schemars(with = "BTreeMap<String, Value>")]
     pub policies: BTreeMap<String, Box<RawValue>>,
+    /// Where policies and enablement are kept.
+    pub policy_store: PolicyStoreConfig,
     /// Tables that are never granted by default, besides the built-in list: names, or patterns with `*`.
     pub sensitive_tables: Vec<String>,
     /// Bounds that no policy can exceed.
     pub limits: LimitsConfig,
+    /// Packages and signatures.
+    pub packages: PackagesConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
     pub signals: SignalsConfig,
 }
 
 /// Database that plugins query.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseConfig {
     /// Dialect of the statements that the database runs. Only needed for a database behind a host callback.
@@ -60,6 +76,9 @@ pub struct DatabaseConfig {
     pub default_schema: Option<String>,
     /// The embedded database.
     pub sqlite: Option<SqliteConfig>,
+    /// Ends statements for a PostgreSQL or MySQL database with a comment that names the plugin, so that the database's own
+    /// logs and views show who is asking.
+    pub stamp_caller: bool,
 }
 
 /// SQL dialect.
@@ -160,6 +179,7 @@ pub(super) struct Settings {
     pub(super) max_memory_bytes: usize,
     pub(super) max_instances: u32,
     pub(super) max_message_bytes: usize,
+    pub(super) max_asset_bytes: usize,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
 }
@@ -170,14 +190,24 @@ impl Default for Config {
             version: 1,
             database: DatabaseConfig::default(),
             cache: CacheConfig::default(),
+            http: None,
+            mail: None,
             config: ConfigSection::default(),
             translations: BTreeMap::new(),
             default_language: "en".into(),
             policies: BTreeMap::new(),
+            policy_store: PolicyStoreConfig::default(),
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
+            packages: PackagesConfig::default(),
             signals: SignalsConfig::default(),
         }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { dialect: None, default_schema: None, sqlite: None, stamp_caller: true }
     }
 }
 
@@ -244,6 +274,9 @@ impl Config {
         if self.config.database && self.database.sqlite.is_none() {
             return Err(refused("`config.database` needs `database.sqlite`"));
         }
+        self.http.as_ref().map_or(Ok(()), HttpConfig::check)?;
+        self.mail.as_ref().map_or(Ok(()), MailConfig::check)?;
+        self.packages.check()?;
         self.policy_texts()?;
         Ok(self)
     }
@@ -300,6 +333,7 @@ impl Config {
             max_memory_bytes: limits.max_memory_bytes,
             max_instances: limits.max_instances,
             max_message_bytes: limits.max_message_bytes,
+            max_asset_bytes: self.packages.limits.asset_bytes,
             module: ScanLimits {
                 module_bytes: limits.module.bytes,
                 functions: limits.module.functions,
@@ -313,6 +347,18 @@ impl Config {
                 SignalsConfig::Off => Signals::Off,
             },
         }
+    }
+
+    /// The built-in providers that have a section.
+    pub(super) fn outbound_providers(&self) -> Result<Providers> {
+        let mut providers = Providers::new();
+        if let Some(client) = self.http.as_ref().map_or(Ok(None), HttpConfig::provider)? {
+            providers.insert(Service::Http, client);
+        }
+        if let Some(mail) = &self.mail {
+            providers.insert(Service::Email, mail.provider()?);
+        }
+        Ok(providers)
     }
 
     /// Database and configuration as providers.
@@ -378,7 +424,19 @@ mod embedded {
 fn check_sections(text: &[u8]) -> Result<()> {
     let document: Value =
         serde_json::from_slice(text).map_err(|error| refused("the configuration is not JSON").with_source(error))?;
-    for section in ["/database", "/database/sqlite", "/cache", "/config", "/limits", "/limits/module"] {
+    for section in [
+        "/database",
+        "/database/sqlite",
+        "/cache",
+        "/http",
+        "/mail",
+        "/config",
+        "/limits",
+        "/limits/module",
+        "/policy_store",
+        "/packages",
+        "/packages/limits",
+    ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
         }
@@ -413,6 +471,12 @@ mod tests {
             r#"{"limits":{"max_instances":0}}"#,
             r#"{"limits":{"max_instances":-1}}"#,
             r#"{"config":{"database":true}}"#,
+            r#"{"packages":{"signatures":"maybe"}}"#,
+            r#"{"packages":{"keys":["00"]}}"#,
+            r#"{"packages":{"keys":["0000000000000000000000000000000000000000000000000000000000000000"]}}"#,
+            r#"{"packages":{"limits":{"ratio":0}}}"#,
+            r#"{"packages":{"limits":{"asset_bytes":0}}}"#,
+            r#"{"packages":[]}"#,
             r#"{"database":{"dialect":"mysql","sqlite":{"path":":memory:"}}}"#,
         ] {
             assert_eq!(code(text), ErrorCode::ArgumentConfig, "{text}");

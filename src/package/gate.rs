@@ -1,0 +1,126 @@
+//! The one gate in front of every file that is to run: read once, then judged. What passes is bytes, never a path.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::archive::{Archive, Limits};
+use super::contents::{ArchiveFiles, Contents};
+use super::files;
+use super::moment::Moment;
+use super::signature::{PublicKey, detached, note};
+use super::trust::{Evidence, Mode, TrustDocument, TrustFile, TrustStore, TrustedKey, Verified};
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result};
+
+/// How files are judged.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    /// Whether signatures must be there.
+    pub mode: Mode,
+    /// Keys that may sign for every name.
+    pub keys: Vec<PublicKey>,
+    /// Further keys, thresholds and revocations. Read anew for every file, so that a revocation acts at once.
+    pub trust_file: Option<TrustFile>,
+    /// Bounds of package archives.
+    pub limits: Limits,
+    /// Largest module, in bytes.
+    pub max_code_bytes: usize,
+}
+
+/// A file that was read and whose signatures hold.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Its bytes: the ones that were judged.
+    pub bytes: Arc<[u8]>,
+    /// The verdict.
+    pub verified: Verified,
+    /// Text of `<file>.sig`.
+    pub detached: Option<Vec<u8>>,
+    /// Text of `<file>.gksig`.
+    pub note: Option<Vec<u8>>,
+}
+
+/// A package that passed the gate and whose archive and manifest were checked.
+pub struct Package {
+    /// What passed the gate.
+    pub admitted: Admitted,
+    /// The archive.
+    pub archive: Arc<Archive>,
+    /// Manifest and module.
+    pub contents: Contents,
+}
+
+impl Gate {
+    /// Reads a file and its signature files, each once, and judges them.
+    pub fn admit(&self, path: &Path, max_bytes: usize) -> Result<Admitted> {
+        let bytes: Arc<[u8]> = files::read(path, max_bytes)?.into();
+        let signature = |extension: &str, max_bytes| match files::read_if_there(&beside(path, extension), max_bytes) {
+            Err(error) if error.code() == ErrorCode::PackageTooLarge => Err(Error::new(
+                ErrorCode::SignatureMalformed,
+                format!("the signature file `{}.{extension}` is too large", files::shown(path)),
+            )),
+            read => read,
+        };
+        self.judge(bytes, signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?)
+    }
+
+    /// Judges bytes that were read before.
+    pub fn judge(&self, bytes: Arc<[u8]>, detached: Option<Vec<u8>>, note: Option<Vec<u8>>) -> Result<Admitted> {
+        let sha256 = Sha256::digest(&bytes).into();
+        let evidence = Evidence { sha256, detached: detached.as_deref(), note: note.as_deref() };
+        let verified = self.trust()?.judge(self.mode, &evidence, Moment::of(clock::wall()))?;
+        Ok(Admitted { bytes, verified, detached, note })
+    }
+
+    /// Reads a package: signatures, archive, manifest, and whether they belong together.
+    pub fn package(&self, path: &Path) -> Result<Package> {
+        let max_bytes = usize::try_from(self.limits.archive_bytes).unwrap_or(usize::MAX);
+        self.checked_package(self.admit(path, max_bytes)?, path)
+    }
+
+    /// As [`Self::package`], for bytes that passed the gate before; `path` is for messages.
+    pub fn checked_package(&self, admitted: Admitted, path: &Path) -> Result<Package> {
+        let archive = Arc::new(Archive::read(Arc::clone(&admitted.bytes), &self.limits)?);
+        let files = ArchiveFiles { archive: Arc::clone(&archive), path: path.to_owned() };
+        let contents = Contents::of(Arc::new(files))?;
+        admitted.verified.check_subject(&contents.subject())?;
+        Ok(Package { admitted, archive, contents })
+    }
+
+    /// Everything that is trusted at this moment.
+    pub fn trust_document(&self) -> Result<TrustDocument> {
+        let mut document = match &self.trust_file {
+            Some(file) => file.read()?,
+            None => TrustDocument::default(),
+        };
+        for key in &self.keys {
+            let is_known = |known: &TrustedKey| known.public_key.eq_ignore_ascii_case(&key.to_string());
+            // What the file says of a key wins: it may have been revoked there.
+            if !document.keys.iter().any(is_known) {
+                document.keys.push(TrustedKey::new(key, &format!("key-{}", key.id()), vec!["*".to_owned()]));
+            }
+        }
+        Ok(document)
+    }
+
+    fn trust(&self) -> Result<TrustStore> {
+        TrustStore::new(&self.trust_document()?)
+    }
+}
+
+/// `<path>.<extension>`.
+#[must_use]
+pub fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Package").field("contents", &self.contents).finish_non_exhaustive()
+    }
+}

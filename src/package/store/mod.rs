@@ -1,0 +1,399 @@
+//! Installed packages.
+//!
+//! ```text
+//! <root>/state.json                        what is installed: replaced as a whole by every change
+//! <root>/.lock                             held by whoever changes anything
+//! <root>/.staging-<random>/                an installation under way, or what a dead one left behind
+//! <root>/<name>/<version>-<digest>/        files of one version, read-only by convention
+//! <root>/<name>/<version>-<digest>.zip     its package, with .zip.sig and .zip.gksig
+//! ```
+//!
+//! An installation writes files under names that nobody reads, makes them durable, renames them and only then replaces
+//! the record. Whatever happens before that leaves the old record and the old files; what it leaves over is removed by the
+//! next change.
+
+pub mod staging;
+pub mod state;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::gate::{Gate, Package};
+use super::lock::Lock;
+use super::moment::Moment;
+use super::trust::{History, Status, Subject, Verified};
+use super::version::check_version;
+use super::{Opened, files, hex};
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::RuntimeKind;
+use crate::plugin::name::{check_name, shorten};
+use state::{Installed, Release, State};
+
+/// A directory of installed packages.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// How an installation is to be made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstallOptions {
+    /// Takes a release although a newer one, or one with a stronger signature, was accepted before.
+    pub allow_downgrade: bool,
+    /// Approves what the package asks for.
+    pub approve: bool,
+}
+
+/// A step of an installation, for whoever shows progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reading the package and checking signatures and archive.
+    Checking,
+    /// Writing its files.
+    Writing,
+    /// Recording it.
+    Recording,
+}
+
+/// What a change did.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Name of the package.
+    pub name: String,
+    /// What happened: `installed`, `pending`, `approved`, `rolled_back`, `removed`.
+    pub what: &'static str,
+    /// Further facts.
+    pub report: Value,
+    /// An older release was taken because the administrator said so.
+    pub is_downgrade: bool,
+}
+
+impl Store {
+    /// The packages below `root`, which is made when something is installed.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Installs a package. No code of it is run. A version that asks for more than was approved waits for approval.
+    pub fn install(
+        &self,
+        gate: &Gate,
+        path: &Path,
+        options: InstallOptions,
+        progress: &dyn Fn(Step),
+    ) -> Result<Change> {
+        progress(Step::Checking);
+        let package = gate.package(path)?;
+        if package.contents.runtime == RuntimeKind::Process {
+            return Err(super::unsupported_native());
+        }
+        check_version(&package.contents.manifest.version)?;
+        let (_lock, mut state) = self.begin()?;
+        let name = package.contents.manifest.name.clone();
+        let history = state.history(&name);
+        let outdated = package.admitted.verified.check_history(&package.contents.subject(), &history);
+        let is_downgrade = outdated.is_err();
+        if !options.allow_downgrade {
+            outdated?;
+        }
+        progress(Step::Writing);
+        let release = self.place(gate, &package, &state)?;
+        progress(Step::Recording);
+        let key = release.key();
+        state.history.insert(name.clone(), package.admitted.verified.advanced(&package.contents.subject(), &history));
+        let beyond = enter(&mut state, &name, release, options.approve);
+        state.write(&self.root)?;
+        let what = if beyond.is_empty() { "installed" } else { "pending" };
+        let mut report = describe(&name, &state);
+        report["installed"] = key.into();
+        report["status"] = status_json(&package.admitted.verified);
+        report["needs_approval"] = beyond.into();
+        report["downgrade"] = is_downgrade.into();
+        Ok(Change { name, what, report, is_downgrade })
+    }
+
+    /// What is installed.
+    pub fn list(&self) -> Result<Value> {
+        let state = State::read(&self.root)?;
+        Ok(state.packages.keys().map(|name| describe(name, &state)).collect())
+    }
+
+    /// Makes the previous version the current one, and the other way round.
+    pub fn roll_back(&self, name: &str) -> Result<Change> {
+        self.change(name, "rolled_back", |installed| {
+            let previous = installed.previous.take().ok_or_else(|| {
+                Error::new(
+                    ErrorCode::PackageNoPrevious,
+                    format!("`{}` has no previous version to go back to", shorten(name, 80)),
+                )
+            })?;
+            installed.previous = Some(std::mem::replace(&mut installed.current, previous));
+            Ok(())
+        })
+    }
+
+    /// Approves what the waiting version asks for and makes it the current one.
+    pub fn approve(&self, name: &str) -> Result<Change> {
+        self.change(name, "approved", |installed| {
+            let pending = installed.pending.take().ok_or_else(|| {
+                Error::new(
+                    ErrorCode::PackageNothingPending,
+                    format!("no version of `{}` waits for approval", shorten(name, 80)),
+                )
+            })?;
+            if let Some(release) = installed.versions.get(&pending) {
+                installed.approved = installed.approved.union(&release.asked);
+            }
+            switch(installed, pending);
+            Ok(())
+        })
+    }
+
+    /// Removes a package, or one version of it that is not the current one. What was accepted of the name is remembered.
+    pub fn remove(&self, name: &str, version: Option<&str>) -> Result<Change> {
+        let (_lock, mut state) = self.begin()?;
+        let installed = installed_mut(&mut state, name)?;
+        match version {
+            None => drop(state.packages.remove(name)),
+            Some(version) => remove_version(installed, name, version)?,
+        }
+        state.write(&self.root)?;
+        // What can't be removed now is removed by the next change.
+        staging::collect_garbage(&self.root, &state);
+        let mut report = if version.is_some() { describe(name, &state) } else { json!({ "name": name }) };
+        report["removed"] = version.into();
+        Ok(Change { name: name.to_owned(), what: "removed", report, is_downgrade: false })
+    }
+
+    /// Opens the current version of a package.
+    pub fn open(&self, gate: &Gate, name: &str) -> Result<Opened> {
+        check_name(name)?;
+        let state = self.read_state()?;
+        let installed = state.packages.get(name).ok_or_else(|| not_installed(name))?;
+        self.open_release(gate, name, &installed.current, installed)
+    }
+
+    /// True when `path` lies in this directory of packages.
+    #[must_use]
+    pub fn owns(&self, path: &Path) -> bool {
+        match (self.root.canonicalize(), path.canonicalize()) {
+            (Ok(root), Ok(path)) => path.starts_with(&root),
+            _ => false,
+        }
+    }
+
+    /// Opens the installed version whose directory is `path`; other directories in here are never opened.
+    pub fn open_tree(&self, gate: &Gate, path: &Path) -> Result<Opened> {
+        let real = |path: &Path| path.canonicalize().map_err(|error| files::io("read", path, error));
+        let (root, path) = (real(&self.root)?, real(path)?);
+        let inside: Vec<&str> =
+            path.strip_prefix(&root).ok().into_iter().flat_map(Path::iter).filter_map(|part| part.to_str()).collect();
+        let state = self.read_state()?;
+        match inside[..] {
+            [name] => self.open(gate, name),
+            [name, key] => {
+                let installed = state.packages.get(name).ok_or_else(|| not_installed(name))?;
+                self.open_release(gate, name, key, installed)
+            }
+            _ => Err(not_installed(&files::shown(&path))),
+        }
+    }
+
+    /// Compares a package that is loaded without being installed with what was accepted of its name before.
+    pub fn check_history(&self, package: &Package) -> Result<()> {
+        self.check_subject_history(&package.admitted.verified, &package.contents.subject())
+    }
+
+    /// As [`Self::check_history`], for a file that is no package.
+    pub fn check_subject_history(&self, verified: &Verified, subject: &Subject<'_>) -> Result<()> {
+        verified.check_history(subject, &self.read_state()?.history(subject.name))
+    }
+
+    /// Remembers what was accepted, when it is newer than what is remembered.
+    pub fn remember(&self, verified: &Verified, subject: &Subject<'_>) -> Result<()> {
+        let known = self.read_state()?.history(subject.name);
+        if verified.advanced(subject, &known) == known || known == History::default() && !self.root.exists() {
+            return Ok(());
+        }
+        let (_lock, mut state) = self.begin()?;
+        let known = state.history(subject.name);
+        state.history.insert(subject.name.to_owned(), verified.advanced(subject, &known));
+        state.write(&self.root)
+    }
+
+    fn change(
+        &self,
+        name: &str,
+        what: &'static str,
+        change: impl FnOnce(&mut Installed) -> Result<()>,
+    ) -> Result<Change> {
+        let (_lock, mut state) = self.begin()?;
+        change(installed_mut(&mut state, name)?)?;
+        state.write(&self.root)?;
+        Ok(Change { name: name.to_owned(), what, report: describe(name, &state), is_downgrade: false })
+    }
+
+    /// Takes the lock, reads the record and removes what dead processes left behind.
+    fn begin(&self) -> Result<(Lock, State)> {
+        if !self.root.exists() {
+            files::create_directory(&self.root, 0o755)?;
+        }
+        self.check_root()?;
+        let lock = Lock::take(&self.root.join(".lock"))?;
+        let state = State::read(&self.root)?;
+        staging::collect_garbage(&self.root, &state);
+        Ok((lock, state))
+    }
+
+    fn read_state(&self) -> Result<State> {
+        if self.root.exists() {
+            self.check_root()?;
+        }
+        State::read(&self.root)
+    }
+
+    /// Who can write here decides what runs.
+    fn check_root(&self) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(&self.root).map_err(|error| files::io("read", &self.root, error))?;
+        let problem = match () {
+            () if metadata.mode() & 0o022 != 0 => "others may write it (chmod go-w)",
+            () if metadata.uid() != 0 && metadata.uid() != files::own_uid() => "it belongs to another user",
+            () => return Ok(()),
+        };
+        Err(Error::new(
+            ErrorCode::PackageStateInvalid,
+            format!("the directory of packages `{}` is not used: {problem}", files::shown(&self.root)),
+        ))
+    }
+}
+
+/// Enters a release; gives what it asks for beyond what was approved, in which case it waits.
+fn enter(state: &mut State, name: &str, release: Release, approve: bool) -> Vec<String> {
+    let key = release.key();
+    let Some(installed) = state.packages.get_mut(name) else {
+        // Nothing was approved before: installing it is the approval, and its policy still decides what it gets.
+        let approved = release.asked.clone();
+        let versions = [(key.clone(), release)].into();
+        let installed = Installed { current: key, previous: None, pending: None, approved, versions };
+        state.packages.insert(name.to_owned(), installed);
+        return Vec::new();
+    };
+    if approve {
+        installed.approved = installed.approved.union(&release.asked);
+    }
+    let beyond = release.asked.beyond(&installed.approved);
+    installed.versions.insert(key.clone(), release);
+    if beyond.is_empty() {
+        if installed.pending.as_ref() == Some(&key) {
+            installed.pending = None;
+        }
+        switch(installed, key);
+    } else {
+        installed.pending = Some(key);
+    }
+    beyond
+}
+
+fn switch(installed: &mut Installed, key: String) {
+    if installed.current != key {
+        installed.previous = Some(std::mem::replace(&mut installed.current, key));
+    }
+}
+
+fn remove_version(installed: &mut Installed, name: &str, version: &str) -> Result<()> {
+    let is_meant = |key: &String, release: &Release| key == version || release.version == version;
+    let meant: Vec<String> =
+        installed.versions.iter().filter(|(key, release)| is_meant(key, release)).map(|(key, _)| key.clone()).collect();
+    if meant.is_empty() {
+        return Err(not_installed(&format!("{name} {}", shorten(version, 80))));
+    }
+    if meant.contains(&installed.current) {
+        return Err(Error::new(
+            ErrorCode::ArgumentInvalid,
+            format!(
+                "version {} of `{name}` is the current one (roll back first, or remove the package)",
+                shorten(version, 80)
+            ),
+        ));
+    }
+    installed.versions.retain(|key, _| !meant.contains(key));
+    for reference in [&mut installed.previous, &mut installed.pending] {
+        if reference.as_ref().is_some_and(|key| meant.contains(key)) {
+            *reference = None;
+        }
+    }
+    Ok(())
+}
+
+fn installed_mut<'s>(state: &'s mut State, name: &str) -> Result<&'s mut Installed> {
+    state.packages.get_mut(name).ok_or_else(|| not_installed(name))
+}
+
+fn not_installed(what: &str) -> Error {
+    Error::new(ErrorCode::PackageNotInstalled, format!("`{}` is not installed", shorten(what, 300)))
+}
+
+/// A package as reports show it.
+fn describe(name: &str, state: &State) -> Value {
+    let Some(installed) = state.packages.get(name) else { return json!({ "name": name }) };
+    let versions: Vec<Value> = installed
+        .versions
+        .iter()
+        .map(|(key, release)| {
+            json!({
+                "key": key,
+                "version": release.version,
+                "sha256": release.sha256,
+                "installed": release.installed,
+                "status": release.status,
+                "signed_by": release.signed_by,
+                "sequence": release.sequence,
+                "needs_approval": release.asked.beyond(&installed.approved),
+            })
+        })
+        .collect();
+    let version =
+        |key: &Option<String>| key.as_ref().and_then(|key| installed.versions.get(key)).map(|release| &release.version);
+    json!({
+        "name": name,
+        "current": installed.versions.get(&installed.current).map(|release| &release.version),
+        "previous": version(&installed.previous),
+        "pending": version(&installed.pending),
+        "versions": versions,
+    })
+}
+
+/// A verdict as reports show it.
+#[must_use]
+pub fn status_json(verified: &Verified) -> Value {
+    let signers: Vec<Value> =
+        verified.signers().into_iter().map(|(key, label)| json!({ "key": key.to_string(), "label": label })).collect();
+    json!({ "status": verified.status().name(), "signed_by": signers })
+}
+
+/// What is recorded of a package that is installed now.
+fn release_of(package: &Package, written: Vec<(String, [u8; 32])>) -> Release {
+    let verified = &package.admitted.verified;
+    Release {
+        version: package.contents.manifest.version.clone(),
+        sha256: hex::encode(verified.sha256()),
+        installed: Moment::of(clock::wall()),
+        status: match verified.status() {
+            Status::Unsigned => "unsigned".to_owned(),
+            _ => "verified".to_owned(),
+        },
+        signed_by: verified.signers().into_iter().map(|(_, label)| label).collect(),
+        sequence: verified.statement().map(|statement| statement.sequence),
+        asked: package.contents.asked.clone(),
+        files: written.into_iter().map(|(name, digest)| (name, hex::encode(&digest))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

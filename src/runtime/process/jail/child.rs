@@ -1,0 +1,250 @@
+//! A plugin in its jail, from the host's side.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::JailExit;
+use super::messages::{self, Message};
+use super::status::{Failure, JailReport, Layer};
+use super::users::User;
+use crate::clock::{self, Nanos};
+use crate::error::{Error, ErrorCode, Result};
+
+/// How far a start has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Progress {
+    Begun,
+    Ready,
+    Started,
+    Ended,
+    /// No process is left, and everything is cleaned up.
+    Over,
+}
+
+/// A plugin that runs in a jail. Dropping it ends the plugin with everything it started.
+#[derive(Debug)]
+pub struct JailedChild {
+    socket: OwnedFd,
+    /// The jail ends when this closes.
+    life: Option<OwnedFd>,
+    launcher: OwnedFd,
+    init: Option<OwnedFd>,
+    plugin: Option<OwnedFd>,
+    user: Option<User>,
+    output: Option<OwnedFd>,
+    errors: Option<OwnedFd>,
+    report: JailReport,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    exit: Option<JailExit>,
+    groups: Vec<PathBuf>,
+    failure: Option<Failure>,
+}
+
+impl JailedChild {
+    pub(super) fn new(
+        socket: OwnedFd,
+        life: OwnedFd,
+        launcher: OwnedFd,
+        user: Option<User>,
+        (output, errors): (OwnedFd, OwnedFd),
+    ) -> Self {
+        Self {
+            socket,
+            life: Some(life),
+            launcher,
+            init: None,
+            plugin: None,
+            user,
+            output: Some(output),
+            errors: Some(errors),
+            report: JailReport::default(),
+            state: Mutex::new(State { progress: Progress::Begun, exit: None, groups: Vec::new(), failure: None }),
+        }
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn report(&self) -> &JailReport {
+        &self.report
+    }
+
+    /// User of the host system that the plugin runs as, if it is not the host's; peers of its sockets have it.
+    #[must_use]
+    pub fn user(&self) -> Option<u32> {
+        self.user.as_ref().map(|user| user.number)
+    }
+
+    /// What the plugin writes to its standard output. Who takes it must read it, and read no more than they want to keep.
+    pub fn take_output(&mut self) -> Option<OwnedFd> {
+        self.output.take()
+    }
+
+    /// What the plugin writes to its standard error; see [`Self::take_output`].
+    pub fn take_errors(&mut self) -> Option<OwnedFd> {
+        self.errors.take()
+    }
+
+    /// Descriptor of the plugin's process: readable once it has ended.
+    #[must_use]
+    pub fn process(&self) -> Option<BorrowedFd<'_>> {
+        self.plugin.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Number of the plugin's process as the host sees it, as long as it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        use std::os::fd::AsRawFd;
+        let descriptor = self.plugin.as_ref()?.as_raw_fd();
+        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+        facts.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+    }
+
+    /// Asks the plugin to end, by SIGTERM. A plugin that has ended already is no error.
+    pub fn terminate(&self) {
+        if let Some(plugin) = &self.plugin {
+            // Fails only for a process that has ended.
+            let _ = pidfd_send_signal(plugin, Signal::TERM);
+        }
+    }
+
+    /// Ends the plugin and everything it started, at once.
+    pub fn kill(&self) {
+        // The init takes everything in its namespaces along; without one, there is the plugin's process only.
+        for process in self.init.iter().chain(&self.plugin) {
+            // Fails only for a process that has ended.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+
+    /// Waits until nothing of the plugin is left, at most for `timeout`; `None` when that comes first.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<JailExit>> {
+        let deadline = timeout.map(|timeout| clock::now().saturating_add(clock::saturating_nanos(timeout)));
+        loop {
+            let state = self.state();
+            if state.progress == Progress::Over {
+                return Ok(Some(state.exit.unwrap_or(KILLED)));
+            }
+            drop(state);
+            if !messages::wait_for(self.socket.as_fd(), deadline)? {
+                return Ok(None);
+            }
+            let mut state = self.state();
+            if state.progress != Progress::Over
+                && let Some(message) = messages::receive(self.socket.as_fd())?
+            {
+                self.take(&mut state, message);
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, layer: Layer) {
+        self.report.set(layer);
+    }
+
+    pub(super) fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        messages::send(self.socket.as_fd(), message, descriptors)
+    }
+
+    /// Lets the program run.
+    pub(super) fn consent(&mut self) -> Result<()> {
+        let patience = clock::saturating_nanos(Duration::from_secs(30));
+        self.send(b"go", &[])?;
+        self.advance(Progress::Started, clock::now().saturating_add(patience))
+    }
+
+    /// Listens until the start has come that far.
+    pub(super) fn advance(&mut self, until: Progress, deadline: Nanos) -> Result<()> {
+        loop {
+            if let Some(failure) = self.state().failure.take() {
+                return Err(step_error(&failure));
+            }
+            let progress = self.state().progress;
+            if progress >= until && (progress != Progress::Over || self.state().exit.is_some()) {
+                return Ok(());
+            }
+            if progress == Progress::Over {
+                return Err(Error::new(
+                    ErrorCode::EnvironmentJailLauncher,
+                    "the launcher of native plugins ended before it was done (is something killing the host's processes?)",
+                ));
+            }
+            if !messages::wait_for(self.socket.as_fd(), Some(deadline))? {
+                return Err(Error::new(
+                    ErrorCode::EnvironmentJailLauncher,
+                    "the launcher of native plugins took too long (the machine is overloaded, or a process was stopped)",
+                ));
+            }
+            if let Some(message) = messages::receive(self.socket.as_fd())? {
+                self.take_start(message);
+            }
+        }
+    }
+
+    /// A message during the start, when nobody else looks at this yet.
+    fn take_start(&mut self, message: Message) {
+        match message {
+            Message::Descriptor(name, process) if name == "init" => self.init = Some(process),
+            Message::Descriptor(_, process) => self.plugin = Some(process),
+            Message::Layer(layer) => self.report.set(layer),
+            other => self.take(&mut self.state(), other),
+        }
+    }
+
+    fn take(&self, state: &mut State, message: Message) {
+        match message {
+            Message::Group(path) => state.groups.push(path.into()),
+            Message::Failed(failure) => state.failure = Some(failure),
+            Message::Ready => state.progress = Progress::Ready,
+            Message::Started => state.progress = state.progress.max(Progress::Started),
+            Message::Ended(exit) => {
+                state.progress = Progress::Ended;
+                // The launcher sees the end of the init, which tells first how the plugin ended.
+                state.exit.get_or_insert(exit);
+            }
+            Message::Over(true) => state.exit.get_or_insert(KILLED).out_of_memory = true,
+            Message::Over(false) | Message::Descriptor(..) | Message::Layer(_) => {}
+            Message::End => {
+                messages::collect(&self.launcher);
+                for group in state.groups.drain(..) {
+                    // Removed already, unless the launcher was killed.
+                    let _ = std::fs::remove_dir(group);
+                }
+                state.progress = Progress::Over;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// End of a plugin that nobody lived to tell about.
+const KILLED: JailExit = JailExit { code: None, signal: Some(9), out_of_memory: false };
+
+impl Drop for JailedChild {
+    fn drop(&mut self) {
+        self.kill();
+        self.life = None;
+        // Bounded: nothing in the jail can hold up a SIGKILL. What fails here leaves a process without a name, nothing more.
+        let _ = self.wait(None);
+    }
+}
+
+fn step_error(failure: &Failure) -> Error {
+    Error::new(
+        ErrorCode::EnvironmentJailStep,
+        format!("can't start the native plugin: {} ({})", failure.reason(), failure.remedy()),
+    )
+    .with_detail("step", failure.step.as_str())
+    .with_detail("errno", failure.errno)
+}
