@@ -1,5 +1,5 @@
-//! The database sees the tokens in the canonical text that the gate saw, and in the plugin's text as well: held against
-//! PostgreSQL's scanner and SQLite's tokeniser. (MariaDB's is held against the gate by `tests/sql/lexer.py`.)
+//! The database sees the tokens in the canonical text, which is the one that runs, that the gate saw: held against
+//! PostgreSQL's scanner and SQLite's tokeniser.
 #![no_main]
 
 use goatflow_plugin_fuzz::engines;

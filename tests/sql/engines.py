@@ -28,10 +28,18 @@ Grants = collections.namedtuple("Grants", "read write")
 
 # Ending a test must end its servers too.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+# Servers live where only administrators have their path; what the caller has set for clients is not meant for these.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+for name in [name for name in os.environ if name.startswith(("PG", "MYSQL", "MARIADB"))]:
+    del os.environ[name]
+PR_SET_PDEATHSIG = 1
 
 
 class Server:
-    """A server process in a directory of its own."""
+    """A server process in a directory of its own; it ends with this process, however that ends."""
+
+    #: Ends the server at once.
+    stop_signal = signal.SIGTERM
 
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="gk-sql-")
@@ -39,11 +47,13 @@ class Server:
 
     def spawn(self, command, **kwargs):
         log = open(os.path.join(self.directory, "server.log"), "ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **kwargs)
+        libc, stop_signal = ctypes.CDLL(None), int(self.stop_signal)
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True,
+                                        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, stop_signal), **kwargs)
 
     def close(self):
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(self.stop_signal)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -68,11 +78,12 @@ def demote(name):
 
 class Postgres(Server):
     dialect = "postgres"
+    stop_signal = signal.SIGINT
 
     def __init__(self, populate=True):
         super().__init__()
         binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
-        self.library = ctypes.CDLL(ctypes.util.find_library("pq"))
+        self.library = ctypes.CDLL(ctypes.util.find_library("pq") or "libpq.so.5")
         self.prepare_library()
         identity = demote("postgres")
         os.chmod(self.directory, 0o755)
@@ -82,7 +93,7 @@ class Postgres(Server):
         subprocess.run([f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
                         "--no-sync"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        cwd="/", **identity)
-        self.spawn([f"{binaries}/postgres", "-D", data, "-k", self.directory, "-c", "listen_addresses=", "-F",
+        self.spawn([f"{binaries}/postgres", "-D", data, "-k", self.directory, "-p", "5432", "-c", "listen_addresses=", "-F",
                     "-c", "max_connections=10"], cwd="/", **identity)
         self.connection = self.connect()
         self.execute("CREATE ROLE plug")
@@ -106,7 +117,7 @@ class Postgres(Server):
             function.restype, function.argtypes = result, arguments
 
     def connect(self):
-        target = f"host={self.directory} user=postgres dbname=postgres".encode()
+        target = f"host={self.directory} port=5432 user=postgres dbname=postgres".encode()
         for _ in range(300):
             connection = self.library.PQconnectdb(target)
             if self.library.PQstatus(connection) == 0:
@@ -133,7 +144,8 @@ class Postgres(Server):
             raise RuntimeError(f"{statement}: {message}")
         return row
 
-    def run(self, statement, arguments, grants):
+    def run(self, statement, arguments, grants, session=()):
+        """`session`: settings of the session as statements."""
         grants = existing(self.dialect, grants)
         self.execute("BEGIN")
         try:
@@ -143,6 +155,8 @@ class Postgres(Server):
                 self.execute(f"GRANT INSERT, UPDATE, DELETE ON {self.quoted(table)} TO plug")
             self.execute("SET LOCAL ROLE plug")
             self.execute("SET LOCAL statement_timeout = 5000")
+            for setting in session:
+                self.execute(setting)
             state, message, _ = self.parameters(statement, arguments)
         finally:
             self.library.PQclear(self.library.PQexec(self.connection, b"ROLLBACK"))
@@ -257,6 +271,16 @@ class MariaDb(Server):
         absent = number == 1142 and missing and missing[1] not in {name.strip("`") for name in schema.tables("mysql")}
         kind = "ok" if not number else "denied" if number in self.DENIED and not absent else "error"
         return Outcome(kind, f"{number} {message}" if number else "", None)
+
+    def run_in(self, session, statement, grants):
+        """Runs the text as it is in a session of these settings."""
+        self.grant(existing(self.dialect, grants))
+        connection = self.connect(b"plug", b"app")
+        for setting in session:
+            self.query(connection, setting)
+        number, message = self.attempt(connection, statement)
+        self.library.mysql_close(connection)
+        return Outcome("ok" if not number else "denied" if number in self.DENIED else "error", message, None)
 
     def close(self):
         for name in ("plug", "admin"):

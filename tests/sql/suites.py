@@ -102,8 +102,9 @@ class Runner:
     def is_tied(self, message, sql):
         """True when the engine misses a right on a table that the text does not name: views, triggers, rules and policies of the
         schema's owner reach it, which no text can tell."""
-        missing = re.search(r"for (?:table|view|relation|function|routine|sequence) [`'\"]?(?:\w+[`']?\.[`']?)?([\w$]+)", message)
-        return bool(missing) and missing[1].lower() not in sql.lower()
+        missing = re.findall(r"'([^']+)'", message) if message.startswith("touches") else re.findall(
+            r"for (?:table|view|relation|function|routine|sequence) [`'\"]?(?:\w+[`']?\.[`']?)?([\w$]+)", message)
+        return bool(missing) and not any(re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE) for name in missing)
 
     def origin(self, name):
         return name

@@ -19,8 +19,11 @@ import engines
 import hostile
 import legit
 import schema
+import sessions
 from gate import DEFAULT_SCHEMA, Gate
 
+#: What makes the run fail.
+FAULTS = ("FALSE ACCEPT", "HOSTILE ACCEPTED", "SESSION TRAP BROKEN")
 ARGUMENTS = (b"1", b"2024-01-01 00:00:00", b"{}", b"1 day", b"{1}", None)
 
 
@@ -109,7 +112,7 @@ def granted(dialect, entries):
 
 def report(dialect, tally, show):
     print(f"{dialect}: " + ", ".join(f"{name} {len(found)}" for name, found in sorted(tally.items())))
-    for name in ("FALSE ACCEPT", "HOSTILE ACCEPTED", "false reject", "asks for too much", "does not run", "harmless here",
+    for name in (*FAULTS, "false reject", "asks for too much", "does not run", "harmless here",
                  "refused, and the engine refuses too"):
         for sql, note in tally.get(name, [])[:show]:
             print(f"  {name}: {note} :: {ascii(sql)[:220]}")
@@ -130,8 +133,9 @@ def main():
         with start() as engine:
             legitimate(engine, gate, tally, good)
             attacks(engine, gate, tally, bad)
+            sessions.check(engine, gate, grants, tally)
         report(dialect, tally, options.show)
-        failed |= bool(tally.get("FALSE ACCEPT") or tally.get("HOSTILE ACCEPTED"))
+        failed |= any(tally.get(fault) for fault in FAULTS)
         if options.write:
             for name, lines in ((f"{dialect}_legit.jsonl", good), (f"{dialect}_hostile.jsonl", bad)):
                 with open(os.path.join(options.write, name), "w", encoding="utf8") as file:
