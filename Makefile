@@ -27,11 +27,7 @@ header: ## write include/goatflow_plugin.h and the schemas anew
 	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
 	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
 
-<<<<<<< HEAD
-test: plugins test-rust test-launcher test-c test-go test-python test-cli test-hosts ## run all tests, after building what they need
-=======
-test: plugins test-rust test-c test-go test-python test-cli test-hosts test-sql-engines ## run all tests, after building what they need
->>>>>>> sqlgate
+test: plugins test-rust test-launcher test-c test-go test-python test-cli test-hosts test-sql-engines ## run all tests, after building what they need
 
 test-rust: plugins
 	$(CARGO) test --release $(LOCKED)
