@@ -133,7 +133,7 @@ fn check_signed(
     remembered: Option<&Store>,
 ) -> Result<()> {
     // What a manifest says was held against the signature before the plugin ran; without one, the plugin says it itself.
-    let version = manifest.map_or(registration.version(), |manifest| &manifest.version);
+    let version = manifest.map_or_else(|| registration.version(), |manifest| &manifest.version);
     let permissions_sha256 = match manifest {
         Some(_) => None,
         None => Some(Asked::of(registration.resources()).fingerprint()),

@@ -267,8 +267,8 @@ fn check_no_code(manifest: &Manifest, names: &[String]) -> Result<()> {
             name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map_or("", |(_, extension)| extension);
         ["wasm", "so", "dll", "dylib", "exe"].iter().any(|code| extension.eq_ignore_ascii_case(code))
     };
-    let found = names.iter().find(is_code).or(Some(&manifest.wasm).filter(|name| !name.is_empty()));
-    match found.or(Some(&manifest.binary).filter(|name| !name.is_empty())) {
+    let found = names.iter().find(is_code).or_else(|| Some(&manifest.wasm).filter(|name| !name.is_empty()));
+    match found.or_else(|| Some(&manifest.binary).filter(|name| !name.is_empty())) {
         None => Ok(()),
         Some(name) => Err(Error::new(
             ErrorCode::PackageUnexpectedCode,

@@ -172,7 +172,7 @@ pub fn random_name() -> Result<String> {
 
 /// The directory that `path` is in.
 pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// User this process acts as.

@@ -298,6 +298,15 @@ fn installing_tells_subscribers_and_the_log() {
     assert_eq!(refused(Host::new().manager.packages()), "package.no_store");
 }
 
+/// Stops the man in the middle, also when the test fails: the scope waits for him.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// The man in the middle exchanges files as fast as he can; whatever is loaded says in its registration which bytes ran.
 #[test]
 fn files_that_are_exchanged_after_verification_never_run() {
@@ -351,7 +360,8 @@ fn files_that_are_exchanged_after_verification_never_run() {
                 }
             });
         }
-        for round in 0..600 {
+        let _stopper = StopOnDrop(Arc::clone(&stop));
+        for round in 0..3_000 {
             let loaded = match round % 4 {
                 0 => host.manager.load(&good),
                 1 => host.manager.load(&wasm),
@@ -372,7 +382,6 @@ fn files_that_are_exchanged_after_verification_never_run() {
                 }
             }
         }
-        stop.store(true, Ordering::SeqCst);
     });
     assert!(ran > 20 && refusals > 20, "the race did not take place: {ran} ran, {refusals} refused");
 }

@@ -13,7 +13,7 @@ use crate::package::trust::{Mode, TrustFile};
 use crate::package::{Gate, Store};
 
 /// Packages and signatures.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PackagesConfig {
     /// Directory of installed packages; without it, nothing can be installed.
@@ -61,18 +61,6 @@ pub struct PackageLimitsConfig {
     /// Bytes of a file that a host reads from a plugin.
     #[schemars(range(min = 1))]
     pub asset_bytes: usize,
-}
-
-impl Default for PackagesConfig {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            signatures: SignaturesConfig::default(),
-            keys: Vec::new(),
-            trust_file: None,
-            limits: PackageLimitsConfig::default(),
-        }
-    }
 }
 
 impl Default for PackageLimitsConfig {

@@ -44,7 +44,8 @@ impl PublicKey {
     /// Takes the bytes of a key. Keys in a second spelling, of small order (for which anybody can sign) and outside the
     /// prime-order group (on which verifiers disagree) are refused.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self> {
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| invalid("it is no point of the curve"))?;
+        let key = VerifyingKey::from_bytes(bytes)
+            .map_err(|error| invalid("it is no point of the curve").with_source(error))?;
         let point = key.to_edwards();
         if point.compress().to_bytes() != *bytes {
             return Err(invalid("it is not in canonical form"));

@@ -89,7 +89,7 @@ impl Note {
         if text.len() > MAX_BYTES {
             return Err(malformed("it is too long"));
         }
-        let text = std::str::from_utf8(text).map_err(|_| malformed("it is not UTF-8"))?;
+        let text = std::str::from_utf8(text).map_err(|error| malformed("it is not UTF-8").with_source(error))?;
         let (statement, signatures) = text.split_once("\n\n").ok_or_else(|| malformed("it has no blank line"))?;
         let statement = Statement::parse(statement)?;
         let signatures = signatures.strip_suffix('\n').ok_or_else(|| malformed("its last line does not end"))?;
@@ -244,8 +244,8 @@ impl Signed {
         };
         check_label(label)?;
         let key = KeyId::parse(key).ok_or_else(unreadable)?;
-        let bytes = STANDARD.decode(signature).map_err(|_| unreadable())?;
-        let signature = bytes.try_into().map_err(|_| unreadable())?;
+        let bytes = STANDARD.decode(signature).map_err(|error| unreadable().with_source(error))?;
+        let signature = <Signature>::try_from(bytes).map_err(|_bytes| unreadable())?;
         Ok(Self { label: label.to_owned(), key, signature })
     }
 }

@@ -41,7 +41,9 @@ impl SecretKey {
             return Ok(Self::from_seed(&seed));
         }
         let pair = hex::decode(text).ok_or_else(|| invalid("it is neither 128 nor 64 hexadecimal digits"))?;
-        SigningKey::from_keypair_bytes(&pair).map(Self).map_err(|_| invalid("its two halves do not belong together"))
+        SigningKey::from_keypair_bytes(&pair)
+            .map(Self)
+            .map_err(|_secret| invalid("its two halves do not belong together"))
     }
 
     /// Reads a key file. A file that others may read or write is refused.

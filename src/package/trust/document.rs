@@ -231,7 +231,7 @@ impl TrustedKey {
 
     fn check(&self, before: &[Self]) -> Result<()> {
         let label = shorten(&self.label, 80);
-        check_label(&self.label).map_err(|_| {
+        check_label(&self.label).map_err(|_other_file| {
             refused(format!("the label `{label}` is not allowed (small letters, digits, `.`, `_`, `-`)"))
         })?;
         let public_key =
