@@ -9,7 +9,7 @@ use crate::{HostOptions, pretty, print_line, run};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Plugin directory or .wasm file.
+    /// Plugin directory, package or .wasm file.
     plugin: PathBuf,
     #[command(flatten)]
     host: HostOptions,

@@ -87,6 +87,9 @@ struct HostOptions {
     /// Policy document of the plugin; without one, the default grant is in force.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Trust store; a signed plugin runs only when its signer is trusted.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {

@@ -14,7 +14,7 @@ use crate::HostOptions;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Plugin directory or .wasm file.
+    /// Plugin directory, package or .wasm file.
     plugin: PathBuf,
     /// Function to call.
     function: String,
@@ -50,14 +50,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// A manager with the database and policy of the options, and the plugin loaded into it.
 pub(crate) fn load(plugin: &Path, host: &HostOptions) -> Result<(Arc<Manager>, Arc<str>)> {
-    let config = match &host.database {
-        Some(path) if !path.exists() => {
+    let mut config = json!({});
+    if let Some(path) = &host.database {
+        if !path.exists() {
             return Err(Error::new(ErrorCode::ArgumentInvalid, format!("there is no database `{}`", path.display())));
         }
-        Some(path) => json!({ "database": { "sqlite": { "path": path } } }).to_string(),
-        None => String::new(),
-    };
-    let manager = Manager::new(Config::parse(config.as_bytes())?)?;
+        config["database"] = json!({ "sqlite": { "path": path } });
+    }
+    if let Some(path) = &host.trust {
+        config["packages"] = json!({ "trust_file": path });
+    }
+    let manager = Manager::new(Config::parse(config.to_string().as_bytes())?)?;
     let name = manager.load(plugin)?;
     if let Some(policy) = &host.policy {
         let text = std::fs::read(policy).map_err(|error| {
