@@ -87,6 +87,8 @@ check "and is explained" 0 $?
 
 "$program" doctor | python3 -c 'import json,sys; assert json.load(sys.stdin)["library"]["abi"] == 1'
 check "doctor answers" 0 $?
+"$program" jail report --json | python3 -c 'import json,sys; assert 0 <= json.load(sys.stdin)["level"] <= 4'
+check "jail report answers" 0 $?
 check "check policy answers every sample as expected" "" "$(python3 - "$program" tests/fixtures/policy/*.jsonl <<'PY'
 import json, subprocess, sys
 cases = [json.loads(line) for path in sys.argv[2:] for line in open(path, encoding="utf-8")]

@@ -53,6 +53,7 @@ pub(crate) fn run(mut job: Job) -> ! {
 fn prepare(job: &Job) -> Outcome<()> {
     sys::reset_signals().step("signals")?;
     sys::set_umask(0o077);
+    sys::queue_up().step("scheduling")?;
     // The host's directory is nobody else's business.
     std::env::set_current_dir("/").step("directory")?;
     // A session of its own, so that a terminal's interrupt for the host does not end the plugin. Fails for a leader only.

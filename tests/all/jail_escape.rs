@@ -220,3 +220,31 @@ fn outside_the_jail_the_same_attempts_succeed() {
     assert!(open.len() >= 50, "{}: {results:?}", open.len());
     println!("{} of {} attempts succeed outside: {open:?}", open.len(), results.len() - 12);
 }
+
+#[test]
+#[ignore = "prints a table of all attempts for people; root only"]
+fn table() {
+    let tools = Tools::new();
+    let bait = Bait::new(&tools);
+    let restrict = tools.text("restrict");
+    let delegated = Delegated::new().expect("control groups of version 1");
+    let sockets = tools.directory("sockets", ORDINARY);
+    let user = as_ordinary_user();
+    let without = |who: &[String], what: &str| [who.to_vec(), words(&format!("{restrict} {what}"))].concat();
+    let columns = [
+        ("outside", words("unshare -m")),
+        ("4 root", jailed(&tools, 4, &[])),
+        ("4 user", [delegated.prefix(), jailed(&tools, 4, &[])].concat()),
+        ("3 root, no user namespace", [without(&[], "users"), jailed(&tools, 3, &[])].concat()),
+        ("3 user, no Landlock", [without(&user, "landlock"), jailed(&tools, 3, &[])].concat()),
+        ("2 user", [without(&user, "namespaces"), jailed(&tools, 2, &["--sockets", &sockets])].concat()),
+        ("1 user", [without(&user, "namespaces,landlock"), jailed(&tools, 1, &["--sockets", &sockets])].concat()),
+    ];
+    let results: Vec<_> = columns.iter().map(|(_, prefix)| attempts(&tools, &bait, prefix)).collect();
+    println!("| attempt | {} |", columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | "));
+    println!("|---|{}", "---|".repeat(columns.len()));
+    for name in results[0].keys() {
+        let words: Vec<&str> = results.iter().map(|result| result.get(name).map_or("", String::as_str)).collect();
+        println!("| {name} | {} |", words.join(" | "));
+    }
+}

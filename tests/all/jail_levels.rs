@@ -105,15 +105,15 @@ fn a_limit_on_user_namespaces_is_named() {
 #[test]
 fn missing_control_groups_are_named() {
     let tools = Tools::new();
-    let script = "umount -l /sys/fs/cgroup 2>/dev/null || umount -l /sys; exec \"$@\"";
-    let own = if is_root() { "unshare -m sh -c" } else { "unshare -Urm sh -c" };
-    let prefix: Prefix = words(own).into_iter().chain([script.to_owned(), "sh".to_owned()]).collect();
-    let report = report(&tools, &prefix);
-    if is_root() {
-        assert_report("root", "no groups", &report, 3, &GROUPS, &[]);
+    if !is_root() {
+        // Nobody else can take mounts away; they have no groups to write to in any case, which the test above covers.
+        return;
     }
-    let expected = "no hierarchy of control groups has the controller `memory`";
-    assert_eq!(reasons(&report)["memory"], expected);
+    let script = "umount -l /sys/fs/cgroup 2>/dev/null || umount -l /sys; exec \"$@\"";
+    let prefix: Prefix = words("unshare -m sh -c").into_iter().chain([script.to_owned(), "sh".to_owned()]).collect();
+    let report = report(&tools, &prefix);
+    assert_report("root", "no groups", &report, 3, &GROUPS, &[]);
+    assert_eq!(reasons(&report)["memory"], "no hierarchy of control groups has the controller `memory`");
 }
 
 #[test]

@@ -203,6 +203,22 @@ fn a_host_that_ignores_its_children_learns_how_they_end() {
     assert_eq!(run(&command).status.code(), Some(9));
 }
 
+#[test]
+fn a_program_does_not_inherit_its_hosts_place_in_the_queue() {
+    let tools = Tools::new();
+    if !is_root() {
+        // Nobody else has such a place.
+        return;
+    }
+    for place in ["chrt -f 5", "chrt -r 5", "nice -n -5"] {
+        let mut command = words(place);
+        command.push(tools.text("goatflow-plugin"));
+        command.extend(words("jail run --"));
+        command.extend([tools.text("abuse"), "place".to_owned()]);
+        assert_eq!(run(&command).status.code(), Some(0), "{place}");
+    }
+}
+
 /// Runs one of the tests below, which are ignored otherwise, in a process of its own.
 fn alone(name: &str, tools: &Tools) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());

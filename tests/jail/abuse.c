@@ -1,11 +1,13 @@
 /* A plugin that behaves badly, or just waits: abuse WHAT. Says "begun" first. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int main(int count, char **list) {
@@ -35,6 +37,7 @@ int main(int count, char **list) {
         return 0;
     }
     if (!strcmp(what, "flood")) { char block[4096]; memset(block, 'x', sizeof block); for (;;) if (write(1, block, sizeof block) < 0) return 3; }
+    if (!strcmp(what, "place")) return sched_getscheduler(0) * 8 + (getpriority(PRIO_PROCESS, 0) < 0);
     if (!strcmp(what, "spin")) for (volatile long n = 0;; n++) {}
     return 64;
 }

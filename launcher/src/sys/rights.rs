@@ -66,6 +66,19 @@ pub(crate) fn lower_limit(resource: libc::__rlimit_resource_t, most: u64) -> Ans
     done(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
 
+/// Gives up a place in front of other programs that the host may have: real-time scheduling, a negative nice value.
+pub(crate) fn queue_up() -> Answer<()> {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `none` is readable; 0 is this process.
+    done(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none) })?;
+    // SAFETY: plain numbers.
+    if unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) } < 0 {
+        // SAFETY: as above.
+        done(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) })?;
+    }
+    Ok(())
+}
+
 /// Version of Landlock that the kernel offers.
 pub(crate) fn landlock_version() -> Answer<c_long> {
     let none = ptr::null::<c_void>();

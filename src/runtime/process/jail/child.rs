@@ -39,6 +39,8 @@ pub struct JailedChild {
     errors: Option<OwnedFd>,
     report: JailReport,
     state: Mutex<State>,
+    /// Process that started it: a forked child of that has a copy of this, and no business with the plugin.
+    owner: u32,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl JailedChild {
             errors: Some(errors),
             report: JailReport::default(),
             state: Mutex::new(State { progress: Progress::Begun, exit: None, groups: Vec::new(), failure: None }),
+            owner: std::process::id(),
         }
     }
 
@@ -233,6 +236,9 @@ const KILLED: JailExit = JailExit { code: None, signal: Some(9), out_of_memory: 
 
 impl Drop for JailedChild {
     fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            return;
+        }
         self.kill();
         self.life = None;
         // Bounded: nothing in the jail can hold up a SIGKILL. What fails here leaves a process without a name, nothing more.

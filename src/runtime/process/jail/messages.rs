@@ -143,3 +143,31 @@ pub(super) fn collect(process: &OwnedFd) {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
     while matches!(waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(text: &str) -> String {
+        format!("{:?}", parse(text, None))
+    }
+
+    #[test]
+    fn messages_of_the_launcher_are_understood() {
+        assert_eq!(heard("ready"), "Some(Ready)");
+        assert_eq!(heard(""), "Some(End)");
+        assert_eq!(heard("over\0memory"), "Some(Over(true))");
+        assert_eq!(heard("layer\0group\0ok\0\00\0/a"), "Some(Group(\"/a\"))");
+        let Some(Message::Ended(exit)) = parse("ended\0signal\09", None) else { panic!("not an end") };
+        assert_eq!(exit, JailExit { code: None, signal: Some(9), out_of_memory: false });
+        let Some(Message::Failed(failure)) = parse("failed\0bind\02\0/x", None) else { panic!("not a failure") };
+        assert_eq!(failure, Failure { step: "bind".into(), errno: 2, place: "/x".into() });
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        for text in ["go", "ready\0", "ended\0code\0x", "layer\0a", "failed\0a\0b\0c", "descriptor\0init", "over"] {
+            assert_eq!(heard(text), "None", "{text:?}");
+        }
+    }
+}
