@@ -166,7 +166,8 @@ int main(int argc, char **argv) {
     printf("   %.2f ms a cycle\n", (double)(check_now_ms() - start) / (double)(warm_up + more));
     CHECK(after.rss - before.rss <= 2048);
     CHECK_INT(after.descriptors, before.descriptors);
-    CHECK(after.maps <= before.maps);
+    /* The C library may split or add a heap once; what leaks with every thousandth cycle shows. */
+    CHECK(after.maps <= before.maps + 4);
     CHECK(after.threads <= before.threads);
 
     CASE_WITHIN(600, "managers come and go: nothing piles up");
