@@ -253,9 +253,126 @@ def postgres():
     ]:
         for number, read in enumerate(READS[:2]):
             yield f"position-{number}", place.replace("{q}", f"({read})")
+    for statement in ATTRIBUTES.strip("\n").split("\n"):
+        yield "function", statement
     for statement in POSTGRES.strip("\n").split("\n"):
         yield "statement", statement.encode("ascii", "backslashreplace").decode("unicode_escape")
 
+
+#: `x.f` where PostgreSQL finds no column and calls `f(x)`: the rights of the role don't matter, so none may be accepted.
+ATTRIBUTES = r"""
+SELECT x.secret_of FROM unnest(array['a']) x
+SELECT unnest.secret_of FROM unnest(array['a'])
+SELECT x.secret_of FROM unnest(array['a']) WITH ORDINALITY x
+SELECT x.secret_of FROM jsonb_object_keys('{"a":1}') AS x
+SELECT x.pg_read_file FROM unnest(array['PG_VERSION']) x
+SELECT ('a'::text).secret_of
+SELECT (t.title).secret_of FROM ticket t
+SELECT (title).secret_of FROM ticket
+SELECT (SELECT 'a'::text).secret_of
+SELECT (array['a'])[1].secret_of
+SELECT ((array['a'])[1]).secret_of
+SELECT (x).secret_of FROM unnest(array['a']) x
+SELECT 1 FROM unnest(array['a']) x WHERE x.secret_of = 'x'
+SELECT 1 FROM ticket t JOIN unnest(array['a']) x ON x.secret_of = t.title
+SELECT (SELECT x.secret_of) FROM unnest(array['a']) x
+SELECT "X".secret_of FROM unnest(array['a']) "X"
+SELECT lower.secret_of FROM lower('A')
+SELECT x.secret_of FROM lower('A') AS x
+SELECT x.secret_of FROM pg_catalog.lower('A') AS x
+SELECT l.secret_of FROM ticket t, LATERAL lower(t.title) l
+SELECT s.a[1].ts_stat FROM (SELECT ARRAY['SELECT to_tsvector(pw) FROM users'] AS a) AS s
+SELECT d.tags[1].secret_of FROM doc d
+SELECT tags[1].secret_of FROM doc
+SELECT tags['1'].secret_of FROM doc
+SELECT tags[-1].secret_of FROM doc
+SELECT tags[1:2].secret_of FROM doc
+SELECT tags[1][2].secret_of FROM doc
+SELECT tags[1][m[1]].secret_of FROM doc
+SELECT tags[m[1]][1].secret_of FROM doc
+SELECT (tags)[1].secret_of FROM doc
+SELECT tags[1].key FROM doc
+SELECT (tags[1]).key FROM doc
+SELECT (SELECT array['a'])[1].secret_of
+SELECT ($1).secret_of
+SELECT $1.secret_of
+SELECT $1[1].secret_of
+UPDATE ticket SET title = title[1].secret_of
+UPDATE ticket SET title = s.a[1].secret_of FROM (SELECT ARRAY['a'] AS a) s
+INSERT INTO tag (id, name) SELECT 90, 'x' RETURNING name[1].secret_of
+WITH a AS (SELECT 1 FROM json_to_record('{}') AS x(pg_read_file text)) SELECT x.pg_read_file FROM unnest(ARRAY['/etc/hostname']) AS x
+SELECT x.secret_of FROM unnest(array['a']) AS x WHERE EXISTS (SELECT 1 FROM unnest(array['a']) AS x(secret_of))
+SELECT (SELECT x.secret_of FROM unnest(array['a']) AS x) FROM unnest(array['a']) AS x(secret_of)
+SELECT x.secret_of FROM unnest(array['a']) AS x UNION SELECT x.secret_of FROM unnest(array['a']) AS x(secret_of)
+WITH x AS (SELECT 1 AS secret_of) SELECT y.id, (SELECT x.secret_of FROM unnest(array['a']) x) FROM ticket y, x
+WITH a AS (SELECT 1 FROM ticket AS x) SELECT x.secret_of FROM unnest(array['a']) AS x
+SELECT ts_stat.ts_stat FROM unnest(ARRAY['SELECT to_tsvector(pw) FROM users']) AS ts_stat(y)
+SELECT pg_read_file.pg_read_file FROM unnest(ARRAY['/etc/hostname']) pg_read_file(y)
+SELECT secret_of.secret_of FROM json_array_elements_text('["a"]') AS secret_of
+SELECT secret_of.secret_of FROM jsonb_array_elements_text('["a"]') AS secret_of
+SELECT secret_of.secret_of FROM lower('a') AS secret_of(y)
+SELECT secret_of.secret_of FROM lower('a') AS secret_of
+SELECT x.key FROM unnest(array['a']) AS x
+SELECT x.value FROM json_array_elements_text('["a"]') AS x(y)
+SELECT x.key FROM json_each_text('{"a":"b"}') AS x(y)
+SELECT x.ordinality FROM unnest(array['a']) AS x
+SELECT x.lexeme FROM unnest(array['a']) AS x
+SELECT (x).key FROM unnest(array['a']) AS x
+SELECT (title).value FROM ticket
+SELECT (json_each_text('{"a":"b"}')).value.secret_of
+SELECT (json_each_text('{"a":"b"}')).secret_of
+SELECT (lower('a')).key
+SELECT (upper('a')).f1
+SELECT btrim.secret_of FROM trim('a')
+SELECT trim.secret_of FROM trim('a')
+SELECT ltrim.secret_of FROM trim(leading from 'a')
+SELECT btrim.secret_of FROM trim(both from 'a')
+SELECT btrim.secret_of FROM ticket AS btrim WHERE EXISTS (SELECT btrim.secret_of FROM trim('a'))
+SELECT x.secret_of FROM trim('a') AS x
+SELECT coalesce.secret_of FROM coalesce('a'::text)
+SELECT "coalesce".secret_of FROM coalesce('a'::text)
+SELECT x.secret_of FROM coalesce('a'::text) AS x
+SELECT "greatest".secret_of FROM greatest('a'::text, 'b')
+SELECT "nullif".secret_of FROM nullif('a'::text, 'b')
+SELECT x.secret_of FROM cast('a' AS text) AS x
+SELECT text.secret_of FROM cast('a' AS text)
+SELECT text.secret_of FROM treat('a' AS text)
+SELECT x.secret_of FROM substring('abc' FROM 1) AS x
+SELECT "substring".secret_of FROM substring('abc' FROM 1)
+SELECT "overlay".secret_of FROM overlay('abc' placing 'b' FROM 1)
+SELECT "normalize".secret_of FROM normalize('abc')
+SELECT "xmlserialize".secret_of FROM xmlserialize(content '<a/>' AS text)
+SELECT pg_collation_for.secret_of FROM collation for ('a'::text)
+SELECT x.secret_of FROM current_user AS x
+SELECT "current_user".secret_of FROM current_user
+SELECT "current_schema".secret_of FROM current_schema
+SELECT x.secret_of FROM current_schema AS x
+SELECT x.secret_of FROM current_catalog AS x
+SELECT x.secret_of FROM user AS x
+SELECT lower.secret_of FROM pg_catalog.lower('A')
+SELECT x.secret_of FROM ROWS FROM (unnest(array['a'])) AS x
+SELECT x.x FROM ROWS FROM (json_array_elements_text('["a"]')) AS x
+SELECT x.secret_of FROM ROWS FROM (unnest(array['a'])) AS x(y)
+SELECT string_to_table.secret_of FROM string_to_table('a', 'b')
+SELECT json_to_record.secret_of FROM json_to_record('{}') AS (a int)
+SELECT anonymous_columns.secret_of FROM unnest(array['a']) AS anonymous_columns
+SELECT unnest.secret_of FROM unnest(array['a']) AS anonymous_columns JOIN unnest(array['a']) ON true
+SELECT x.secret_of FROM LATERAL unnest(array['a']) AS x
+UPDATE ticket SET title = x.secret_of FROM unnest(array['a']) x
+UPDATE ticket SET title = 'a' FROM unnest(array['a']) x RETURNING x.secret_of
+DELETE FROM ticket USING unnest(array['a']) x WHERE x.secret_of = 'a'
+MERGE INTO ticket USING unnest(array['a']) x ON x.secret_of = ticket.title WHEN MATCHED THEN DELETE
+SELECT DISTINCT ON (x.secret_of) 1 FROM unnest(array['a']) x
+SELECT count(*) FILTER (WHERE x.secret_of = 'a') FROM unnest(array['a']) x
+SELECT 1 FROM unnest(array['a']) x ORDER BY x.secret_of
+SELECT 1 FROM unnest(array['a']) x GROUP BY x.secret_of
+SELECT count(*) OVER (ORDER BY x.secret_of) FROM unnest(array['a']) x
+SELECT (x.*).secret_of FROM unnest(array['a']) x
+SELECT (x.x).secret_of FROM unnest(array['a']) x
+SELECT ('a'::text COLLATE "C").secret_of
+SELECT x.secret_of FROM json_populate_record(NULL::text, '{}') AS x
+SELECT "trim"('a').secret_of
+"""
 
 POSTGRES = r"""
 SELECT pw FROM public.users
@@ -315,26 +432,6 @@ SELECT '(1,2)'::ticket
 SELECT CAST(NULL AS users)
 SELECT NULL::public.users
 SELECT json_populate_record(NULL::users, '{}')
-SELECT x.secret_of FROM unnest(array['a']) x
-SELECT unnest.secret_of FROM unnest(array['a'])
-SELECT x.secret_of FROM unnest(array['a']) WITH ORDINALITY x
-SELECT x.secret_of FROM jsonb_object_keys('{"a":1}') AS x
-SELECT x.pg_read_file FROM unnest(array['PG_VERSION']) x
-SELECT ('a'::text).secret_of
-SELECT (t.title).secret_of FROM ticket t
-SELECT (title).secret_of FROM ticket
-SELECT (SELECT 'a'::text).secret_of
-SELECT (array['a'])[1].secret_of
-SELECT ((array['a'])[1]).secret_of
-SELECT (x).secret_of FROM unnest(array['a']) x
-SELECT 1 FROM unnest(array['a']) x WHERE x.secret_of = 'x'
-SELECT 1 FROM ticket t JOIN unnest(array['a']) x ON x.secret_of = t.title
-SELECT (SELECT x.secret_of) FROM unnest(array['a']) x
-SELECT "X".secret_of FROM unnest(array['a']) "X"
-SELECT lower.secret_of FROM lower('A')
-SELECT x.secret_of FROM lower('A') AS x
-SELECT x.secret_of FROM pg_catalog.lower('A') AS x
-SELECT l.secret_of FROM ticket t, LATERAL lower(t.title) l
 SELECT rolname FROM pg_roles
 SELECT rolpassword FROM pg_authid
 SELECT * FROM pg_catalog.pg_class

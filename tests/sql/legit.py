@@ -332,6 +332,24 @@ SELECT EXTRACT(DOW FROM created) AS dow, COUNT(*) FROM ticket GROUP BY EXTRACT(D
 SELECT to_timestamp(0), to_date('2024', 'YYYY'), to_number('5', '9')
 SELECT regexp_matches(title, 'a', 'g') FROM ticket
 SELECT (jsonb_each(data)).key FROM ticket
+SELECT (jsonb_each_text(data)).value, (pg_catalog.jsonb_each(data)).key FROM ticket
+SELECT (ROW(1, title)).f2 FROM ticket
+SELECT e.key, e.value FROM ticket t, jsonb_each(t.data) AS e
+SELECT e.k, e.value FROM ticket t, jsonb_each(t.data) AS e(k)
+SELECT e.x, e.ordinality FROM doc d, unnest(d.tags) WITH ORDINALITY AS e(x)
+SELECT e.e, e.ordinality FROM doc d, unnest(d.tags) WITH ORDINALITY AS e
+SELECT n.n FROM generate_series(1, 3) AS n
+SELECT generate_series.generate_series FROM generate_series(1, 3)
+SELECT json_array_elements.value FROM json_array_elements('[1]')
+SELECT x.a FROM json_to_record('{"a":1}') AS x(a int)
+SELECT d.tags[1], d.m[1][2] FROM doc d WHERE d.tags[1] = 'a'
+SELECT d.tags[d.m[1]], d.m[d.id] FROM doc d WHERE d.tags[d.id] = 'a'
+SELECT x.a FROM (SELECT 1 AS a) x, unnest(array[1]) y(a) WHERE x.a = y.a
+INSERT INTO tag (id, name) VALUES (80, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE tag.name <> excluded.name
+INSERT INTO tag AS g (id, name) VALUES (81, 'x') ON CONFLICT (id) DO UPDATE SET name = g.name RETURNING g.id
+UPDATE ticket AS t SET title = t.title WHERE t.id = 1 RETURNING t.id
+SELECT j.id FROM (ticket t CROSS JOIN unnest(array[1]) AS n(n)) AS j
+SELECT public.ticket.title FROM public.ticket
 SELECT t.id, row_number() OVER () FROM ticket t
 SELECT id, lag(priority, 1, 0) OVER (PARTITION BY queue_id ORDER BY created) FROM ticket
 SELECT * FROM ticket t WHERE t.* IS NOT NULL

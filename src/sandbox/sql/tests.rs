@@ -350,10 +350,78 @@ fn attribute_notation_can_not_call_functions() {
         "SELECT unnest.secret_of FROM unnest(array['a'])",
         "SELECT (SELECT 'a'::text).secret_of",
         "SELECT (array['a'])[1].secret_of",
+        // Fields that some values have, behind others.
+        "SELECT (title).value FROM t",
+        "SELECT (x).key FROM unnest(array['a']) x",
+        "SELECT (json_each_text('{}')).value.secret_of",
+        "SELECT x.key FROM unnest(array['a']) x",
+        // Columns that lost their names to an alias.
+        "SELECT x.value FROM json_array_elements_text('[]') AS x(y)",
+        "SELECT secret_of.secret_of FROM unnest(array['a']) AS secret_of(y)",
+        // Columns that have a name of their own.
+        "SELECT secret_of.secret_of FROM json_array_elements_text('[]') AS secret_of",
     ] {
         assert_eq!(refusal(Dialect::Postgres, sql), ErrorCode::PolicySqlFunctionDenied, "{sql}");
     }
-    facts(Dialect::Postgres, "SELECT x.a FROM unnest(array['a']) AS x(a)");
+    for sql in [
+        "SELECT x.a FROM unnest(array['a']) AS x(a)",
+        "SELECT n.n FROM generate_series(1, 2) AS n",
+        "SELECT e.k, e.value FROM t, jsonb_each(t.data) AS e(k)",
+        "SELECT e.a, e.ordinality FROM unnest(array['a']) WITH ORDINALITY AS e(a)",
+        "SELECT (jsonb_each(data)).key, (ROW(1, 2)).f2 FROM t",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = excluded.a + t.a",
+    ] {
+        facts(Dialect::Postgres, sql);
+    }
+}
+
+/// `a[1].f` is `f(a[1])`, however many subscripts there are.
+#[test]
+fn constant_subscripts_can_not_hide_a_call() {
+    for subscripts in ["[1]", "[-1]", "['a']", "[1:2]", "[1][2]", "[1][b[2]]", "[b[1]][2]", "[1][2][3]"] {
+        for column in ["a", "t.a", "public.t.a"] {
+            facts(Dialect::Postgres, &format!("SELECT {column}{subscripts} FROM t"));
+            let sql = format!("SELECT {column}{subscripts}.secret_of FROM t");
+            assert_eq!(refusal(Dialect::Postgres, &sql), ErrorCode::PolicySqlFunctionDenied, "{sql}");
+            let sql = format!("UPDATE t SET a = {column}{subscripts}.secret_of");
+            assert_eq!(refusal(Dialect::Postgres, &sql), ErrorCode::PolicySqlFunctionDenied, "{sql}");
+        }
+    }
+}
+
+/// Scopes are not followed, so every meaning of a name has to be harmless.
+#[test]
+fn a_harmless_source_can_not_hide_a_function_of_the_same_alias() {
+    let dangerous = "SELECT x.secret_of FROM unnest(array['a']) AS x";
+    for harmless in [
+        "SELECT 1 FROM json_to_record('{}') AS x(secret_of text)",
+        "SELECT 1 FROM unnest(array['a']) AS x(secret_of)",
+        "SELECT 1 FROM t AS x",
+        "SELECT 1 FROM (SELECT 1 AS secret_of) AS x",
+    ] {
+        for sql in [
+            format!("WITH a AS ({harmless}) {dangerous}"),
+            format!("WITH a AS ({dangerous}) {harmless}"),
+            format!("{harmless} UNION ALL {dangerous}"),
+            format!("{dangerous} WHERE EXISTS ({harmless})"),
+        ] {
+            assert_eq!(refusal(Dialect::Postgres, &sql), ErrorCode::PolicySqlFunctionDenied, "{sql}");
+        }
+    }
+}
+
+/// PostgreSQL calls TRIM without an alias `btrim`: what the statement never named is no table, and such calls need an alias.
+#[test]
+fn names_that_the_database_makes_up_are_refused() {
+    for sql in [
+        "SELECT btrim.secret_of FROM trim('a')",
+        "SELECT btrim.a FROM trim('a'), t AS btrim",
+        "SELECT coalesce.a FROM coalesce('a', 'b')",
+        "SELECT anything.a FROM t",
+    ] {
+        assert_eq!(refusal(Dialect::Postgres, sql), ErrorCode::PolicySqlNotUnderstood, "{sql}");
+    }
+    facts(Dialect::Postgres, "SELECT x.x FROM generate_series(1, 2) AS x, coalesce('a', 'b') AS y");
 }
 
 /// Constructs that sqlparser doesn't know, with the tables they touch.

@@ -192,6 +192,16 @@ impl View<'_> {
         }
     }
 
+    /// True if a dot follows the subscripts that start at `at`, if any do.
+    fn dot_follows_subscripts(&self, at: usize) -> bool {
+        let mut behind = at;
+        while self.get(behind) == Some(&Token::LBracket) {
+            let Some(closing) = self.closing_bracket(behind) else { return true };
+            behind = closing + 1;
+        }
+        self.get(behind) == Some(&Token::Period)
+    }
+
     /// Position of the parenthesis that the one at `at` closes.
     fn opening(&self, at: usize) -> Option<usize> {
         let mut depth = 0_usize;
@@ -212,17 +222,25 @@ impl View<'_> {
 
     /// Position of the parenthesis that closes the one at `at`.
     fn closing(&self, at: usize) -> Option<usize> {
+        self.closing_of(at, &Token::LParen, &Token::RParen)
+    }
+
+    /// Position of the bracket that closes the one at `at`.
+    fn closing_bracket(&self, at: usize) -> Option<usize> {
+        self.closing_of(at, &Token::LBracket, &Token::RBracket)
+    }
+
+    fn closing_of(&self, at: usize, opening: &Token, closing: &Token) -> Option<usize> {
         let mut depth = 0_usize;
         for position in at..self.tokens.len() {
-            match self.get(position) {
-                Some(Token::LParen) => depth += 1,
-                Some(Token::RParen) => {
-                    depth = depth.checked_sub(1)?;
-                    if depth == 0 {
-                        return Some(position);
-                    }
+            let token = self.get(position);
+            if token == Some(opening) {
+                depth += 1;
+            } else if token == Some(closing) {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(position);
                 }
-                _ => {}
             }
         }
         None

@@ -72,7 +72,8 @@ fn table_statement(view: &View<'_>, at: usize) -> Option<Change> {
     applies.then(|| Change::replace(1, vec![keyword("SELECT"), Token::Mul, keyword("FROM")]))?
 }
 
-/// A subscript of numbers and strings holds no tables; targets of UPDATE and INSERT can't have one in sqlparser.
+/// A subscript of numbers and strings holds no tables; targets of UPDATE and INSERT can't have one in sqlparser. Where a
+/// dot follows, it stays: `a[1].f` may be the call `f(a[1])`, and `a.f` would be a column.
 fn constant_subscript(view: &View<'_>, at: usize) -> Option<Change> {
     let after_value = match view.before(at)? {
         Token::Word(word) => word.quote_style.is_some() || !word.value.eq_ignore_ascii_case("array"),
@@ -89,7 +90,7 @@ fn constant_subscript(view: &View<'_>, at: usize) -> Option<Change> {
             Some(Token::Number(..) | Token::Colon | Token::Minus | Token::SingleQuotedString(_))
         )
     });
-    (constant && length > 1).then(|| Change::drop(length + 1))?
+    (constant && length > 1 && !view.dot_follows_subscripts(at + length + 1)).then(|| Change::drop(length + 1))?
 }
 
 /// `inet '…'`: a literal of a type that reads nothing. A word can't be anything else before a string.

@@ -10,7 +10,7 @@ use super::Walker;
 use super::target::{plain_name, target_columns};
 use crate::error::Result;
 use crate::sandbox::sql::facts::{Dialect, Table};
-use crate::sandbox::sql::not_understood;
+use crate::sandbox::sql::{names, not_understood};
 
 impl Walker<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<()> {
@@ -62,9 +62,7 @@ impl Walker<'_> {
             return Err(not_understood("INSERT needs the name of a table"));
         };
         let target = self.target(name)?;
-        if let Some(TableAliasWithoutColumns { explicit: _, alias }) = table_alias {
-            self.name(alias)?;
-        }
+        self.target_alias(table_alias.as_ref())?;
         columns.iter().try_for_each(|column| self.column_target(column))?;
         self.expressions(partitioned.as_deref().unwrap_or_default())?;
         if let Some(query) = source {
@@ -74,6 +72,12 @@ impl Walker<'_> {
         self.row_alias(insert_alias.as_ref())?;
         self.on_insert(on.as_ref())?;
         self.returning(returning.as_deref(), &[target])
+    }
+
+    fn target_alias(&mut self, alias: Option<&TableAliasWithoutColumns>) -> Result<()> {
+        let Some(TableAliasWithoutColumns { explicit: _, alias }) = alias else { return Ok(()) };
+        self.references.add_relation(Some(&names::fold(self.dialect(), alias)));
+        self.name(alias)
     }
 
     /// MySQL's name for the new row, for use in `ON DUPLICATE KEY UPDATE`.

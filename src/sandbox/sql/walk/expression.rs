@@ -5,17 +5,10 @@ use sqlparser::ast::{
     ValueWithSpan,
 };
 
-use super::Walker;
+use super::{Walker, reference};
 use crate::error::Result;
 use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::{function_denied, keywords, names, not_understood, types};
-
-/// Fields of composite values that built-in functions give; other names behind `(…).` could call a function.
-#[rustfmt::skip]
-const COMPOSITE_FIELDS: &[&str] = &[
-    "alias", "description", "dictionaries", "dictionary", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "key",
-    "lexeme", "lexemes", "ordinality", "positions", "token", "tokid", "value", "weights", "word",
-];
 
 /// Words that sqlparser takes for columns but that give the time in MySQL.
 const MYSQL_TIME_WORDS: &[&str] = &["utc_date", "utc_time", "utc_timestamp"];
@@ -115,27 +108,54 @@ impl Walker<'_> {
                 self.expression(time_zone)?;
                 Ok(Some(timestamp))
             }
-            Expr::CompoundFieldAccess { root, access_chain } => {
-                for access in access_chain {
-                    self.access(access)?;
-                }
-                Ok(Some(root))
-            }
+            Expr::CompoundFieldAccess { root, access_chain } => self.access_chain(root, access_chain),
             _ => Err(not_understood("this expression is not understood")),
         }
     }
 
-    /// `[index]`, or `.field` behind something that is no plain name. PostgreSQL reads `(x).f` as the call `f(x)` when
-    /// there is no field `f`, so only fields that built-in results have are let through.
-    fn access(&mut self, access: &AccessExpr) -> Result<()> {
+    /// Indices and fields behind `root`; gives it back unless it is a column. PostgreSQL reads `(x).f` as the call `f(x)` when
+    /// there is no field `f`, so a field is let through only directly behind a call whose result is known to have it.
+    fn access_chain<'e>(&mut self, root: &'e Expr, chain: &[AccessExpr]) -> Result<Option<&'e Expr>> {
+        // `t.a[…]`: names with nothing but dots between them are a column, and judged like one.
+        let column = self.leading_names(root, chain);
+        if column.len() > 1 {
+            self.column(&column)?;
+            let behind = chain.iter().skip(column.len() - 1);
+            behind.into_iter().try_for_each(|access| self.subscript(access))?;
+            return Ok(None);
+        }
+        let mut behind = chain;
+        if let Some((AccessExpr::Dot(Expr::Identifier(field)), rest)) = chain.split_first() {
+            let folded = names::fold(self.dialect(), field);
+            if !reference::has_field(self.dialect(), root, &folded)? {
+                return Err(function_denied(&folded, "field access"));
+            }
+            self.account(field.span);
+            behind = rest;
+        }
+        behind.iter().try_for_each(|access| self.subscript(access))?;
+        Ok(Some(root))
+    }
+
+    /// The names that stand before and between the first dots of an access, without parentheses around any of them.
+    fn leading_names(&self, root: &Expr, chain: &[AccessExpr]) -> Vec<Ident> {
+        let Expr::Identifier(first) = root else { return vec![] };
+        let mut found = vec![first.clone()];
+        for access in chain {
+            match (access, found.last()) {
+                (AccessExpr::Dot(Expr::Identifier(name)), Some(before)) if self.is_dotted(before, name) => {
+                    found.push(name.clone());
+                }
+                _ => break,
+            }
+        }
+        found
+    }
+
+    fn subscript(&mut self, access: &AccessExpr) -> Result<()> {
         match access {
             AccessExpr::Dot(Expr::Identifier(field)) => {
-                let folded = names::fold(self.dialect(), field);
-                if !COMPOSITE_FIELDS.contains(&folded.as_str()) {
-                    return Err(function_denied(&folded, "field access"));
-                }
-                self.account(field.span);
-                Ok(())
+                Err(function_denied(&names::fold(self.dialect(), field), "field access"))
             }
             AccessExpr::Dot(_) => Err(not_understood("a dot must be followed by a name")),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expression(index),
@@ -254,19 +274,10 @@ impl Walker<'_> {
         self.name(ident)
     }
 
-    /// `table.column`. For the result of a table function PostgreSQL would call a function of the column's name if
-    /// there is no such column, so only declared columns and known ones are let through.
+    /// `table.column`, which may be the call `column(table)` in PostgreSQL: judged when all of FROM is known.
     fn column(&mut self, parts: &[Ident]) -> Result<()> {
-        let dialect = self.dialect();
         if let [.., table, column] = parts {
-            let (table, column) = (names::fold(dialect, table), names::fold(dialect, column));
-            let function = self.function_tables.iter().find(|function| function.name == table);
-            let unknown = function.is_some_and(|function| {
-                !function.columns.contains(&column) && column != table && !COMPOSITE_FIELDS.contains(&column.as_str())
-            });
-            if unknown && dialect == Dialect::Postgres {
-                return Err(function_denied(&column, "column of a table function"));
-            }
+            self.refer(table, column);
         }
         self.qualified_name(&parts.iter().collect::<Vec<_>>())
     }

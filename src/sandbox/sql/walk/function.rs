@@ -6,7 +6,7 @@ use sqlparser::ast::{
     ObjectName, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
-use super::Walker;
+use super::{Walker, reference};
 use crate::error::Result;
 use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::rewrite::ROWS_FROM_FUNCTION;
@@ -61,10 +61,14 @@ impl Walker<'_> {
                 Dialect::MySql | Dialect::Sqlite => part.value.to_ascii_lowercase(),
             })
             .collect();
-        for part in parts {
+        for part in &parts {
             self.account(part.span);
         }
         let full = folded.join(".");
+        // Quoted, a name of the grammar means a function of the application.
+        let quoted = quoted
+            || (dialect == Dialect::Postgres
+                && parts.iter().any(|part| part.quote_style.is_some() && reference::is_of_grammar(&part.value)));
         let built_in = match folded.as_slice() {
             [name] => !quoted && (functions::is_allowed(dialect, name) || is_constructor(dialect, name)),
             [schema, name] if dialect == Dialect::Postgres && schema == "pg_catalog" => {

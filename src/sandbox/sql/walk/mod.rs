@@ -11,6 +11,7 @@ mod function;
 mod merge;
 mod operator;
 mod query;
+mod reference;
 mod syntax;
 mod table;
 mod target;
@@ -21,6 +22,7 @@ use sqlparser::ast::{Ident, ObjectName, Statement};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token as ParserToken, TokenWithSpan};
 
+use self::reference::References;
 use super::facts::{Dialect, SqlProfile, Table};
 use super::lexer::{Kind, Token};
 use super::parse_tokens::index_of;
@@ -48,7 +50,7 @@ pub(super) fn walk(
         tokens,
         accounted,
         scopes: vec![],
-        function_tables: vec![],
+        references: References::default(),
         reads: BTreeSet::new(),
         writes: BTreeSet::new(),
         locks: BTreeSet::new(),
@@ -57,6 +59,7 @@ pub(super) fn walk(
     };
     walker.statement(statement)?;
     walker.check_accounts()?;
+    walker.check_references()?;
     if walker.counts != *expected {
         return Err(not_understood("FROM or JOIN stands in a place where its meaning is not certain"));
     }
@@ -74,8 +77,8 @@ struct Walker<'a> {
     accounted: Vec<bool>,
     /// Names of the CTEs in sight, innermost last.
     scopes: Vec<Vec<String>>,
-    /// Names under which table functions stand in FROM, with the columns they declare.
-    function_tables: Vec<FunctionTable>,
+    /// What stands in FROM, and the columns that the statement takes from it by `table.column`.
+    references: References,
     reads: BTreeSet<Table>,
     writes: BTreeSet<Table>,
     locks: BTreeSet<Table>,
@@ -110,12 +113,6 @@ impl Counts {
         }
         counts
     }
-}
-
-/// A table function in FROM.
-struct FunctionTable {
-    name: String,
-    columns: Vec<String>,
 }
 
 /// A table, subquery or function in FROM, as other parts of the statement refer to it.
@@ -195,6 +192,17 @@ impl Walker<'_> {
         let Some(index) = index_of(span) else { return };
         let following = self.tokens.iter().skip(index + 1).take_while(|token| token.kind == Kind::String).count();
         self.accounted.iter_mut().skip(index + 1).take(following).for_each(|slot| *slot = true);
+    }
+
+    /// True if the plugin wrote this name, and no rewrite.
+    fn is_written(&self, ident: &Ident) -> bool {
+        index_of(ident.span).is_some()
+    }
+
+    /// True if the plugin wrote `before.after`, with nothing but the dot between the two names.
+    fn is_dotted(&self, before: &Ident, after: &Ident) -> bool {
+        let (Some(before), Some(after)) = (index_of(before.span), index_of(after.span)) else { return false };
+        before + 2 == after && self.tokens.get(before + 1).is_some_and(|token| token.kind == Kind::Dot)
     }
 
     /// True if the word `AS` stands before the token behind `ident`.

@@ -8,7 +8,8 @@ use sqlparser::ast::{
     XmlPassingClause, XmlTableColumn, XmlTableColumnOption,
 };
 
-use super::{FunctionTable, Source, Walker};
+use super::reference::{self, Gives};
+use super::{Source, Walker};
 use crate::error::Result;
 use crate::sandbox::sql::facts::Dialect;
 use crate::sandbox::sql::{names, not_understood};
@@ -81,33 +82,34 @@ impl Walker<'_> {
             TableFactor::Derived { lateral: _, subquery, alias, sample } => {
                 self.sample(sample.as_ref())?;
                 let tables = self.query(subquery)?;
-                let binding = self.binding(alias.as_ref(), None)?;
+                let binding = self.relation_binding(alias.as_ref(), None)?;
                 sources.push(Source { binding, tables, is_table: false });
                 Ok(())
             }
-            TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
-                self.table_function(name, args, alias.as_ref(), sources)
+            TableFactor::Function { lateral: _, name, args, with_ordinality, alias } => {
+                self.table_function(name, args, *with_ordinality, alias.as_ref(), sources)
             }
             TableFactor::UNNEST {
                 alias,
                 array_exprs,
                 with_offset: false,
                 with_offset_alias: None,
-                with_ordinality: _,
+                with_ordinality,
             } => {
                 self.expressions(array_exprs)?;
-                self.function_table("unnest", alias.as_ref(), sources)
+                let gives = if array_exprs.len() == 1 { Gives::Scalar } else { Gives::Unknown };
+                self.function_table("unnest", gives, *with_ordinality, alias.as_ref(), sources)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => self.nested_join(table_with_joins, alias, sources),
             TableFactor::JsonTable { json_expr, json_path, columns, alias } => {
                 self.expression(json_expr)?;
                 self.literal(json_path);
                 self.json_columns(columns)?;
-                self.function_table("json_table", alias.as_ref(), sources)
+                self.function_table("json_table", Gives::Row, false, alias.as_ref(), sources)
             }
             TableFactor::XmlTable { namespaces, row_expression, passing, columns, alias } if namespaces.is_empty() => {
                 self.xml_table(row_expression, passing, columns)?;
-                self.function_table("xmltable", alias.as_ref(), sources)
+                self.function_table("xmltable", Gives::Row, false, alias.as_ref(), sources)
             }
             TableFactor::UNNEST { .. }
             | TableFactor::XmlTable { .. }
@@ -151,7 +153,7 @@ impl Walker<'_> {
             if settings.is_some() {
                 return Err(not_understood("a table function has a clause of another database"));
             }
-            return self.table_function(name, args, alias.as_ref(), sources);
+            return self.table_function(name, args, *with_ordinality, alias.as_ref(), sources);
         }
         if *with_ordinality {
             return Err(not_understood("WITH ORDINALITY belongs to table functions"));
@@ -163,7 +165,7 @@ impl Walker<'_> {
 
     /// A CTE, MySQL's DUAL, or a table that is read.
     fn read_table(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<Source> {
-        let binding = self.binding(alias, Some(name))?;
+        let binding = self.relation_binding(alias, Some(name))?;
         if self.is_dual(name)? {
             return Ok(Source { binding, tables: vec![], is_table: false });
         }
@@ -195,6 +197,13 @@ impl Walker<'_> {
         }
     }
 
+    /// As [`Self::binding`], for what is no function.
+    fn relation_binding(&mut self, alias: Option<&TableAlias>, name: Option<&ObjectName>) -> Result<Option<String>> {
+        let binding = self.binding(alias, name)?;
+        self.references.add_relation(binding.as_deref());
+        Ok(binding)
+    }
+
     fn nested_join(
         &mut self,
         inner: &TableWithJoins,
@@ -207,6 +216,7 @@ impl Walker<'_> {
             self.table_alias(alias)?;
             let tables = sources.drain(first..).flat_map(|source| source.tables).collect();
             let binding = Some(names::fold(self.dialect(), &alias.name));
+            self.references.add_relation(binding.as_deref());
             sources.push(Source { binding, tables, is_table: false });
         }
         Ok(())
@@ -216,6 +226,7 @@ impl Walker<'_> {
         &mut self,
         name: &ObjectName,
         args: &[FunctionArg],
+        with_ordinality: bool,
         alias: Option<&TableAlias>,
         sources: &mut Vec<Source>,
     ) -> Result<()> {
@@ -223,16 +234,21 @@ impl Walker<'_> {
         for arg in args {
             self.function_argument(arg)?;
         }
-        self.function_table(&called, alias, sources)
+        let gives = reference::gives(self.dialect(), name, args.len())?;
+        self.function_table(&called, gives, with_ordinality, alias, sources)
     }
 
-    /// Registers the result of a function in FROM: `alias.column` may not be a call in disguise (see `column`).
-    fn function_table(&mut self, name: &str, alias: Option<&TableAlias>, sources: &mut Vec<Source>) -> Result<()> {
+    /// Registers the result of a function in FROM: `alias.column` may not be a call in disguise.
+    fn function_table(
+        &mut self,
+        called: &str,
+        gives: Gives,
+        with_ordinality: bool,
+        alias: Option<&TableAlias>,
+        sources: &mut Vec<Source>,
+    ) -> Result<()> {
         let binding = self.binding(alias, None)?;
-        let columns = alias.map_or(&[][..], |alias| alias.columns.as_slice());
-        let columns = columns.iter().map(|column| names::fold(self.dialect(), &column.name)).collect();
-        let bound = binding.clone().unwrap_or_else(|| name.to_owned());
-        self.function_tables.push(FunctionTable { name: bound, columns });
+        self.refer_to_function(called, gives, with_ordinality, alias)?;
         sources.push(Source { binding, tables: vec![], is_table: false });
         Ok(())
     }

@@ -14,6 +14,7 @@ impl Walker<'_> {
     pub(super) fn target(&mut self, name: &ObjectName) -> Result<Table> {
         self.object_name(name)?;
         let table = names::table(self.profile, name)?;
+        self.references.add_relation(Some(&table.name));
         self.writes.insert(table.clone());
         Ok(table)
     }
@@ -49,6 +50,7 @@ impl Walker<'_> {
         partitions.iter().try_for_each(|partition| self.name(partition))?;
         if let Some(alias) = alias {
             self.table_alias(alias)?;
+            self.references.add_relation(Some(&names::fold(self.dialect(), &alias.name)));
         }
         self.target(name)
     }
