@@ -59,7 +59,7 @@ pub fn open(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     if metadata.is_dir() {
         return match store {
             Some(store) if store.owns(path) => store.open_tree(gate, path),
-            _ => open_directory(gate, path),
+            _ => open_directory(gate, store, path),
         };
     }
     let has_extension = |wanted: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
@@ -90,14 +90,15 @@ fn open_module(gate: &Gate, path: &Path) -> Result<Opened> {
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     let package = gate.package(path)?;
     if let Some(store) = store {
-        store.check_history(&package)?;
+        let contents = &package.contents;
+        store.check_known(&package.admitted.verified, &contents.subject(), &contents.asked)?;
     }
     let Package { admitted, contents, .. } = package;
     let code = contents.code(gate.max_code_bytes)?;
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 
-fn open_directory(gate: &Gate, path: &Path) -> Result<Opened> {
+fn open_directory(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     if gate.mode == Mode::Required {
         return Err(Error::new(
             ErrorCode::SignatureUnsigned,
@@ -114,6 +115,10 @@ fn open_directory(gate: &Gate, path: &Path) -> Result<Opened> {
     };
     let (detached, note) = (signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?);
     let admitted = gate.judge(code.as_slice().into(), detached, note)?;
+    admitted.verified.check_subject(&contents.subject())?;
+    if let Some(store) = store {
+        store.check_known(&admitted.verified, &contents.subject(), &contents.asked)?;
+    }
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::package::archive;
 use crate::package::files::fault::{self, Fault};
 use crate::package::gate::beside;
+use crate::package::moment::Moment;
 use crate::package::signature::{Detached, Note, SecretKey, note::Statement};
 use crate::package::trust::Mode;
 use sha2::{Digest, Sha256};
@@ -316,3 +317,6 @@ fn a_change_that_is_broken_off_anywhere_leaves_the_old_or_the_new_version() {
         assert!(kept + changed == 2 * steps && changed > 0, "{what}: {kept} old, {changed} new");
     }
 }
+
+mod record;
+mod repeated;
