@@ -125,7 +125,10 @@ impl Manager {
         })?;
         let revocation = Revocation { date: Moment::of(clock::wall()), reason };
         match (key, sha256) {
-            (Some(key), None) => self.change_trust(&key, "revoked", |document| document.revoke_key(&key, revocation)),
+            (Some(key), None) => {
+                let meant = self.gate.configured_key(&key).unwrap_or_else(|| key.clone());
+                self.change_trust(&key, "revoked", |document| document.revoke_key(&meant, revocation))
+            }
             (None, Some(sha256)) => {
                 self.change_trust(&sha256, "revoked", |document| document.revoke_content(&sha256, revocation))
             }

@@ -113,6 +113,13 @@ impl Gate {
         Ok(document)
     }
 
+    /// Public key of a configured key that is named as [`Self::trust_document`] shows it.
+    #[must_use]
+    pub fn configured_key(&self, name: &str) -> Option<String> {
+        let is_meant = |key: &&PublicKey| name.strip_prefix("key-").unwrap_or(name) == key.id().to_string();
+        self.keys.iter().find(is_meant).map(ToString::to_string)
+    }
+
     fn trust(&self) -> Result<TrustStore> {
         TrustStore::new(&self.trust_document()?)
     }
