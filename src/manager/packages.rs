@@ -84,10 +84,10 @@ impl Manager {
         Ok(self.tell(self.store()?.roll_back(name)?))
     }
 
-    /// Approves what the waiting version of a package asks for and makes it the current one.
-    pub fn approve_package(&self, name: &str) -> Result<Value> {
+    /// Approves what the waiting version of a package asks for and makes it the current one; with `version`, only that one.
+    pub fn approve_package(&self, name: &str, version: Option<&str>) -> Result<Value> {
         self.check_running()?;
-        Ok(self.tell(self.store()?.approve(name)?))
+        Ok(self.tell(self.store()?.approve(name, version)?))
     }
 
     /// Removes a package, or one version of it. What is loaded stays loaded.

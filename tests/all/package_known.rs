@@ -59,7 +59,7 @@ fn what_was_not_approved_does_not_run_by_its_path() {
     }
     host.manager.load_package("stats").unwrap();
     unload(&host, "stats");
-    host.manager.approve_package("stats").unwrap();
+    host.manager.approve_package("stats", None).unwrap();
     for path in &ways {
         host.manager.load(path).unwrap();
         unload(&host, "stats");

@@ -137,21 +137,35 @@ impl Store {
         })
     }
 
-    /// Approves what the waiting version asks for and makes it the current one.
-    pub fn approve(&self, name: &str) -> Result<Change> {
-        self.change(name, "approved", |installed| {
-            let pending = installed.pending.take().ok_or_else(|| {
+    /// Approves what the waiting version asks for and makes it the current one. With `version`, the version or the key of
+    /// the one that was looked at, no other is approved: a further one may have come since.
+    pub fn approve(&self, name: &str, version: Option<&str>) -> Result<Change> {
+        let mut approved = Vec::new();
+        let mut change = self.change(name, "approved", |installed| {
+            let meant = |key: &String| {
+                version.is_none_or(|version| {
+                    key == version || installed.versions.get(key).is_some_and(|release| release.version == version)
+                })
+            };
+            let pending = installed.pending.clone().filter(meant).ok_or_else(|| {
+                let what =
+                    version.map_or("no version".to_owned(), |version| format!("version {}", shorten(version, 80)));
+                let verb = if version.is_some() { "does not wait" } else { "waits" };
                 Error::new(
                     ErrorCode::PackageNothingPending,
-                    format!("no version of `{}` waits for approval", shorten(name, 80)),
+                    format!("{what} of `{}` {verb} for approval", shorten(name, 80)),
                 )
             })?;
+            installed.pending = None;
             if let Some(release) = installed.versions.get(&pending) {
+                approved = release.asked.beyond(&installed.approved);
                 installed.approved = installed.approved.union(&release.asked);
             }
             switch(installed, pending);
             Ok(())
-        })
+        })?;
+        change.report["approved"] = approved.into();
+        Ok(change)
     }
 
     /// Removes a package, or one version of it that is not the current one. What was accepted of the name is remembered.

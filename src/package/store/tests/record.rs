@@ -42,7 +42,7 @@ fn without_its_record_a_directory_is_left_as_it_is() {
 fn where_nothing_was_installed_nothing_is_made() {
     let place = Place::new();
     assert_eq!(place.refused(place.store.roll_back("stats")), "package.not_installed");
-    assert_eq!(place.refused(place.store.approve("stats")), "package.not_installed");
+    assert_eq!(place.refused(place.store.approve("stats", None)), "package.not_installed");
     assert_eq!(place.refused(place.store.remove("stats", None)), "package.not_installed");
     assert!(!place.store.root.exists());
 }

@@ -92,7 +92,7 @@ fn what_waits_for_approval_does_not_load_in_any_way() {
         let opened = super::super::super::open(&place.gate, Some(&place.store), path);
         assert_eq!(place.refused(opened), "package.not_approved", "{path:?}");
     }
-    place.store.approve("stats").unwrap();
+    place.store.approve("stats", None).unwrap();
     for path in &ways {
         super::super::super::open(&place.gate, Some(&place.store), path).unwrap();
     }
@@ -109,4 +109,21 @@ fn a_version_that_can_not_be_compared_stands_in_nobodys_way() {
     let old = place.package("1.0.0", &[]);
     place.sign(&old);
     assert_eq!(place.refused(place.install(&old)), "signature.rollback");
+}
+
+#[test]
+fn only_the_version_that_was_looked_at_is_approved() {
+    let place = Place::new();
+    place.install(&place.package("1.0.0", &["ticket"])).unwrap();
+    place.install(&place.package("2.0.0", &["ticket", "queue"])).unwrap();
+    let looked_at = State::read(&place.store.root).unwrap().packages["stats"].pending.clone().unwrap();
+    place.install(&place.package("3.0.0", &["users"])).unwrap();
+    for version in [looked_at.as_str(), "2.0.0"] {
+        assert_eq!(place.refused(place.store.approve("stats", Some(version))), "package.nothing_pending");
+        assert_eq!(place.code().unwrap(), "code of 1.0.0");
+    }
+    assert_eq!(place.store.list().unwrap()[0]["pending"], "3.0.0", "it still waits");
+    let change = place.store.approve("stats", Some("3.0.0")).unwrap();
+    assert_eq!(change.report["approved"], json!(["db read on users"]));
+    assert_eq!(place.code().unwrap(), "code of 3.0.0");
 }
