@@ -188,6 +188,8 @@ error_codes! {
     PackageUnexpectedCode = 250, "package.unexpected_code";
     /// The package is larger than the limit, before anything of it is looked at.
     PackageTooLarge = 251, "package.too_large";
+    /// The version asks for more than was approved of the installed package.
+    PackageNotApproved = 252, "package.not_approved";
 
     /// A signature is required and there is none.
     SignatureUnsigned = 300, "signature.unsigned";

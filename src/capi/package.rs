@@ -206,7 +206,7 @@ pub unsafe extern "C" fn goatflow_plugin_package_approve(
     guard(out_error, || {
         let out = args.out(out_json, "out_json")?;
         let manager = args.handle(&MANAGERS, manager, "manager")?;
-        out.set(manager.approve_package(args.text(name, name_len, "name")?)?.into());
+        out.set(manager.approve_package(args.text(name, name_len, "name")?, None)?.into());
         Ok(())
     })
 }

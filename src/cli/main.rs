@@ -161,7 +161,7 @@ fn conclude(
 
 /// True when the package or its signature is the reason, not how the program was called or the machine it runs on.
 fn is_refusal(code: ErrorCode) -> bool {
-    matches!(code.number(), 201..=240 | 247 | 250..=251 | 300..=311)
+    matches!(code.number(), 201..=240 | 247 | 250..=252 | 300..=311)
 }
 
 /// For people a sentence and its code, for programs a JSON object.

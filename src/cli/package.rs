@@ -1,7 +1,7 @@
 //! `package`: installed packages.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use goatflow_plugin::error::{Error, ErrorCode, Result};
 use goatflow_plugin::manager::{Config, Manager};
 use goatflow_plugin::package::store::Step;
+use goatflow_plugin::plugin::name::shorten;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     Approve {
         /// Name of the package.
         name: String,
+        /// Approve this version, and no other that came since.
+        #[arg(long, value_name = "VERSION")]
+        only: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -135,17 +139,21 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
             };
             let result = manager.install_package(file, options.as_bytes(), &report);
             drop(progress);
-            conclude(result, place.json, in_words)
+            conclude(result, place.json, |report| in_words(report, &place.dir))
         }
         Command::List { place } => conclude(manager(Some(place), None)?.packages(), place.json, list_in_words),
         Command::Rollback { name, place } => {
-            conclude(manager(Some(place), None)?.roll_back_package(name), place.json, in_words)
+            conclude(manager(Some(place), None)?.roll_back_package(name), place.json, |report| {
+                in_words(report, &place.dir)
+            })
         }
         Command::Remove { name, version, place } => {
-            conclude(manager(Some(place), None)?.remove_package(name, version.as_deref()), place.json, in_words)
+            let removed = manager(Some(place), None)?.remove_package(name, version.as_deref());
+            conclude(removed, place.json, |report| in_words(report, &place.dir))
         }
-        Command::Approve { name, place } => {
-            conclude(manager(Some(place), None)?.approve_package(name), place.json, in_words)
+        Command::Approve { name, only, place } => {
+            let approved = manager(Some(place), None)?.approve_package(name, only.as_deref());
+            conclude(approved, place.json, |report| in_words(report, &place.dir))
         }
     }
 }
@@ -165,11 +173,11 @@ fn manager(place: Option<&Place>, signers: Option<&Signers>) -> Result<Arc<Manag
     Manager::new(Config::parse(json!({ "packages": packages }).to_string().as_bytes())?)
 }
 
-fn path(path: &std::path::Path) -> Result<Value> {
+fn path(path: &Path) -> Result<Value> {
     path.to_str().map(Value::from).ok_or_else(|| Error::new(ErrorCode::ArgumentUtf8, "a path is not UTF-8"))
 }
 
-fn in_words(report: &Value) -> String {
+fn in_words(report: &Value, directory: &Path) -> String {
     let name = report["name"].as_str().unwrap_or_default();
     let change = report["change"].as_str().unwrap_or_default().replace('_', " ");
     let current = report["current"].as_str().map_or_else(String::new, |version| format!(", current version {version}"));
@@ -177,9 +185,11 @@ fn in_words(report: &Value) -> String {
     let beyond: Vec<&str> =
         report["needs_approval"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !beyond.is_empty() {
-        lines.push(format!("version {} waits: it asks for more", report["pending"].as_str().unwrap_or_default()));
-        lines.extend(beyond.into_iter().map(|line| format!("  {line}")));
-        lines.push(format!("approve it with: goatflow-plugin package approve {name}"));
+        let version = report["pending"].as_str().unwrap_or_default();
+        lines.push(format!("version {version} waits: it asks for more"));
+        lines.extend(beyond.into_iter().map(|line| format!("  {}", shorten(line, 600))));
+        let (key, directory) = (report["installed"].as_str().unwrap_or(version), directory.display());
+        lines.push(format!("approve it with: goatflow-plugin package approve {name} --only {key} --dir {directory}"));
     }
     lines.join("\n")
 }

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "release")]
     label: String,
     /// Days for which FILE.gksig is valid, from now on.
-    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: u64,
     /// Oldest host that may run it.
     #[arg(long, value_name = "VERSION")]

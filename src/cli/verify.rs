@@ -61,8 +61,13 @@ fn report(arguments: &Arguments, gate: &Gate) -> Result<Value> {
     let mut report = status_json(&admitted.verified);
     report["accepted"] = true.into();
     report["sha256"] = hex::encode(admitted.verified.sha256()).into();
-    // A package is more than its signature; other files have nothing to look into.
-    if admitted.bytes.starts_with(b"PK") {
+    // A package is more than its signature; only in a module there is nothing to look into.
+    let is_module = arguments.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"));
+    if is_module && !admitted.bytes.starts_with(b"\0asm") {
+        let file = files::shown(&arguments.file);
+        return Err(Error::new(ErrorCode::PackageModuleInvalid, format!("`{file}` is not a WebAssembly module")));
+    }
+    if !is_module {
         let package = gate.checked_package(admitted, &arguments.file)?;
         report["name"] = package.contents.manifest.name.as_str().into();
         report["version"] = package.contents.manifest.version.as_str().into();

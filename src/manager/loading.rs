@@ -12,7 +12,7 @@ use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::{Generation, Packaged, Slot};
 use crate::package::request::Asked;
-use crate::package::store::status_json;
+use crate::package::store::{is_read_only, status_json};
 use crate::package::trust::{Subject, Verified};
 use crate::package::{Opened, Store, translations};
 use crate::plugin::name::shorten;
@@ -57,36 +57,44 @@ pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>>
         (luggage.texts, luggage.warnings) = translations::read(&manifest.name, &assets);
         luggage.packaged.assets = Some(assets);
     }
-    let remembered = if is_installed { None } else { manager.packages.as_ref() };
-    if runtime == RuntimeKind::Template {
-        return load_template(manager, artifact, luggage, &verified, remembered);
+    let store = if is_installed { None } else { manager.packages.as_ref() };
+    let version = artifact.manifest.as_ref().map(|manifest| manifest.version.clone());
+    let (candidate, plugin) = match runtime {
+        RuntimeKind::Template => start_template(manager, artifact)?,
+        _ => start_module(manager, artifact, &verified, store)?,
+    };
+    if let Some(store) = store {
+        let registration = plugin.registration();
+        let version = version.as_deref().unwrap_or(registration.version());
+        let subject = Subject { name: registration.name(), version, permissions_sha256: None };
+        // Not before it has started: a release that does not must leave the way back to the working one open.
+        match store.remember(&verified, &subject) {
+            Err(error) if is_read_only(&error) => {
+                let name = registration.name().into();
+                manager.note(
+                    &name,
+                    LogLevel::Warn,
+                    &format!("it is not remembered which release was accepted: {error}"),
+                );
+            }
+            remembered => remembered?,
+        }
     }
-    load_module(manager, artifact, luggage, &verified, remembered)
+    manager.put_into_service(candidate, plugin, luggage)
 }
 
-fn load_template(
-    manager: &Manager,
-    artifact: Artifact,
-    luggage: Luggage,
-    verified: &Verified,
-    remembered: Option<&Store>,
-) -> Result<Arc<str>> {
+fn start_template(manager: &Manager, artifact: Artifact) -> Result<(Candidate, Box<dyn Plugin>)> {
     let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
-    if let Some(store) = remembered {
-        let subject = Subject { name: &manifest.name, version: &manifest.version, permissions_sha256: None };
-        store.remember(verified, &subject)?;
-    }
     let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
-    manager.put_into_service(candidate, Box::new(TemplatePlugin::new(&manifest)?), luggage)
+    Ok((candidate, Box::new(TemplatePlugin::new(&manifest)?)))
 }
 
-fn load_module(
+fn start_module(
     manager: &Manager,
     artifact: Artifact,
-    luggage: Luggage,
     verified: &Verified,
-    remembered: Option<&Store>,
-) -> Result<Arc<str>> {
+    store: Option<&Store>,
+) -> Result<(Candidate, Box<dyn Plugin>)> {
     let Artifact { manifest, code, origin } = artifact;
     let announced =
         manifest.as_ref().map(|manifest| manager.candidate(&manifest.name, &manifest.resources)).transpose()?;
@@ -105,12 +113,10 @@ fn load_module(
     let first = Seat { host, limits: manager.runtime_limits(&limits) };
     let mut admitted = announced;
     let admit = |registration: &Registration| {
-        check_signed(manifest.as_ref(), registration, verified, remembered)?;
+        check_identity(manifest.as_ref(), registration)?;
+        check_signed(manifest.as_ref(), registration, verified, store)?;
         let candidate = match admitted.take() {
-            Some(known) => {
-                check_identity(manifest.as_ref(), registration)?;
-                known
-            }
+            Some(known) => known,
             None => manager.candidate(registration.name(), registration.resources())?,
         };
         let host: Arc<dyn HostApi> = Arc::<Sandbox>::clone(&candidate.slot.sandbox);
@@ -122,7 +128,7 @@ fn load_module(
         .start(first, admit, &manager.graph, &starting)
         .map_err(|error| too_slow(error, "the plugin did not start within its policy's `init_timeout`"))?;
     let candidate = admitted.ok_or_else(|| crate::error::bug!("a plugin started without being admitted"))?;
-    manager.put_into_service(candidate, Box::new(plugin), luggage)
+    Ok((candidate, Box::new(plugin)))
 }
 
 /// The plugin's own word on its name is held against what was signed, and against what was accepted of that name before.
@@ -130,21 +136,21 @@ fn check_signed(
     manifest: Option<&Manifest>,
     registration: &Registration,
     verified: &Verified,
-    remembered: Option<&Store>,
+    store: Option<&Store>,
 ) -> Result<()> {
-    // What a manifest says was held against the signature before the plugin ran; without one, the plugin says it itself.
-    let version = manifest.map_or_else(|| registration.version(), |manifest| &manifest.version);
-    let permissions_sha256 = match manifest {
-        Some(_) => None,
-        None => Some(Asked::of(registration.resources()).fingerprint()),
-    };
-    let subject = Subject { name: registration.name(), version, permissions_sha256 };
-    verified.check_subject(&subject)?;
-    let Some(store) = remembered else { return Ok(()) };
-    if manifest.is_none() {
-        store.check_subject_history(verified, &subject)?;
+    if let Some(manifest) = manifest {
+        // What a manifest asks for was held against signature and approval before the plugin ran.
+        let subject = Subject { name: registration.name(), version: &manifest.version, permissions_sha256: None };
+        return verified.check_subject(&subject);
     }
-    store.remember(verified, &subject)
+    let asked = Asked::of(registration.resources());
+    let subject = Subject {
+        name: registration.name(),
+        version: registration.version(),
+        permissions_sha256: Some(asked.fingerprint()),
+    };
+    verified.check_subject(&subject)?;
+    store.map_or(Ok(()), |store| store.check_known(verified, &subject, &asked))
 }
 
 impl Manager {

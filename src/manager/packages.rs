@@ -84,10 +84,10 @@ impl Manager {
         Ok(self.tell(self.store()?.roll_back(name)?))
     }
 
-    /// Approves what the waiting version of a package asks for and makes it the current one.
-    pub fn approve_package(&self, name: &str) -> Result<Value> {
+    /// Approves what the waiting version of a package asks for and makes it the current one; with `version`, only that one.
+    pub fn approve_package(&self, name: &str, version: Option<&str>) -> Result<Value> {
         self.check_running()?;
-        Ok(self.tell(self.store()?.approve(name)?))
+        Ok(self.tell(self.store()?.approve(name, version)?))
     }
 
     /// Removes a package, or one version of it. What is loaded stays loaded.
@@ -125,7 +125,10 @@ impl Manager {
         })?;
         let revocation = Revocation { date: Moment::of(clock::wall()), reason };
         match (key, sha256) {
-            (Some(key), None) => self.change_trust(&key, "revoked", |document| document.revoke_key(&key, revocation)),
+            (Some(key), None) => {
+                let meant = self.gate.configured_key(&key).unwrap_or_else(|| key.clone());
+                self.change_trust(&key, "revoked", |document| document.revoke_key(&meant, revocation))
+            }
             (None, Some(sha256)) => {
                 self.change_trust(&sha256, "revoked", |document| document.revoke_content(&sha256, revocation))
             }

@@ -33,6 +33,9 @@ pub trait Files: Send + Sync {
     /// Content of a file, `None` when there is none of that name.
     fn read(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>>;
 
+    /// True when there is a file of that name.
+    fn has(&self, name: &str) -> Result<bool>;
+
     /// How messages call it.
     fn shown(&self) -> String;
 }
@@ -59,6 +62,10 @@ impl Files for ArchiveFiles {
             return Err(too_large(name, max_bytes));
         }
         Ok(Some(self.archive.content(entry)?.into_owned()))
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.archive.entry(name).is_some_and(|entry| entry.kind() == EntryKind::File))
     }
 
     fn shown(&self) -> String {
@@ -91,6 +98,10 @@ impl Files for DirectoryFiles {
             Err(error) if error.code() == ErrorCode::PackageTooLarge => Err(too_large(name, max_bytes)),
             read => read,
         }
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        Ok(self.inside(name)?.is_file())
     }
 
     fn shown(&self) -> String {
@@ -179,6 +190,7 @@ impl Contents {
             RuntimeKind::Process => None,
         };
         let asked = Asked::of(&manifest.resources);
+        asked.check_size()?;
         Ok(Self { manifest, runtime, module, asked, files })
     }
 
@@ -195,18 +207,12 @@ impl Contents {
     /// The code; nothing for a plugin that has none.
     pub fn code(&self, max_bytes: usize) -> Result<Vec<u8>> {
         let Some(module) = &self.module else { return Ok(Vec::new()) };
-        let missing = || {
-            Error::new(
-                ErrorCode::PackageModuleMissing,
-                format!("the manifest names `{}`, which is not there (build the plugin?)", shorten(module, 100)),
-            )
-        };
         match self.files.read(module, max_bytes) {
             Err(error) if error.code() == ErrorCode::PackageAssetTooLarge => Err(Error::new(
                 ErrorCode::PackageModuleLimits,
                 format!("`{}` is larger than {max_bytes} bytes", shorten(module, 100)),
             )),
-            code => code?.ok_or_else(missing),
+            code => code?.ok_or_else(|| missing(module)),
         }
     }
 
@@ -245,7 +251,7 @@ fn read_manifest(files: &dyn Files, names: &[String]) -> Result<Manifest> {
 /// The module that the manifest names, or the only `.wasm` file at the root.
 fn module_name(manifest: &Manifest, modules: &[&String], files: &dyn Files) -> Result<String> {
     if !manifest.wasm.is_empty() {
-        return Ok(manifest.wasm.clone());
+        return if files.has(&manifest.wasm)? { Ok(manifest.wasm.clone()) } else { Err(missing(&manifest.wasm)) };
     }
     match modules {
         [module] => Ok((*module).clone()),
@@ -258,6 +264,13 @@ fn module_name(manifest: &Manifest, modules: &[&String], files: &dyn Files) -> R
             ),
         )),
     }
+}
+
+fn missing(module: &str) -> Error {
+    Error::new(
+        ErrorCode::PackageModuleMissing,
+        format!("the manifest names `{}`, which is not there (build the plugin?)", shorten(module, 100)),
+    )
 }
 
 /// A package that says it has no code must not bring any: what looks harmless would be reviewed as harmless.

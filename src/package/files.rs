@@ -131,7 +131,11 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(io("use", path, std::io::Error::from(ErrorKind::NotADirectory))),
-        Err(_) => create_directory(path, mode).and_then(|()| sync_directory(parent(path))),
+        Err(_) => match create_directory(path, mode) {
+            // Somebody else was faster.
+            Err(_) if path.is_dir() => Ok(()),
+            made => made.and_then(|()| sync_directory(parent(path))),
+        },
     }
 }
 

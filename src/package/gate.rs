@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::archive::{Archive, Limits};
+use super::archive::{Archive, EntryKind, Limits};
 use super::contents::{ArchiveFiles, Contents};
 use super::files;
 use super::moment::Moment;
 use super::signature::{PublicKey, detached, note};
 use super::trust::{Evidence, Mode, TrustDocument, TrustFile, TrustStore, TrustedKey, Verified};
+use super::version::check_version;
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -84,7 +85,14 @@ impl Gate {
     pub fn checked_package(&self, admitted: Admitted, path: &Path) -> Result<Package> {
         let archive = Arc::new(Archive::read(Arc::clone(&admitted.bytes), &self.limits)?);
         let files = ArchiveFiles { archive: Arc::clone(&archive), path: path.to_owned() };
+        if admitted.verified.has_revoked_contents() {
+            for entry in archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File) {
+                let digest = Sha256::digest(archive.content(entry)?).into();
+                admitted.verified.check_content(entry.name(), &digest)?;
+            }
+        }
         let contents = Contents::of(Arc::new(files))?;
+        check_version(&contents.manifest.version)?;
         admitted.verified.check_subject(&contents.subject())?;
         Ok(Package { admitted, archive, contents })
     }
@@ -103,6 +111,13 @@ impl Gate {
             }
         }
         Ok(document)
+    }
+
+    /// Public key of a configured key that is named as [`Self::trust_document`] shows it.
+    #[must_use]
+    pub fn configured_key(&self, name: &str) -> Option<String> {
+        let is_meant = |key: &&PublicKey| name.strip_prefix("key-").unwrap_or(name) == key.id().to_string();
+        self.keys.iter().find(is_meant).map(ToString::to_string)
     }
 
     fn trust(&self) -> Result<TrustStore> {

@@ -26,9 +26,10 @@ use crate::plugin::{Artifact, RuntimeKind};
 pub use contents::{Assets, Contents};
 use contents::{DirectoryFiles, Files};
 pub use gate::{Admitted, Gate, Package};
+use request::Asked;
 use signature::{detached, note};
 pub use store::Store;
-use trust::{Mode, Verified};
+use trust::{Mode, Subject, Verified};
 
 /// A plugin that may be started.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub fn open(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     if metadata.is_dir() {
         return match store {
             Some(store) if store.owns(path) => store.open_tree(gate, path),
-            _ => open_directory(gate, path),
+            _ => open_directory(gate, store, path),
         };
     }
     let has_extension = |wanted: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
@@ -67,7 +68,7 @@ pub fn open(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
         return open_package(gate, store, path);
     }
     if has_extension("wasm") {
-        return open_module(gate, path);
+        return open_module(gate, store, path);
     }
     Err(Error::new(
         ErrorCode::PackageModuleInvalid,
@@ -75,7 +76,7 @@ pub fn open(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     ))
 }
 
-fn open_module(gate: &Gate, path: &Path) -> Result<Opened> {
+fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     let admitted = gate.admit(path, gate.max_code_bytes).map_err(|error| {
         if error.code() == ErrorCode::PackageTooLarge {
             return Error::new(ErrorCode::PackageModuleLimits, error.context().to_owned());
@@ -84,20 +85,30 @@ fn open_module(gate: &Gate, path: &Path) -> Result<Opened> {
     })?;
     let artifact = Artifact { manifest: None, code: admitted.bytes.to_vec(), origin: files::shown(path) };
     let verified = admitted.verified;
+    if let Some(statement) = verified.statement() {
+        // The module has not said its name yet, but its signers have: what they may not sign, or what is outdated, does
+        // not even get to say it.
+        let subject = Subject { name: &statement.name, version: &statement.version, permissions_sha256: None };
+        verified.check_subject(&subject)?;
+        if let Some(store) = store {
+            store.check_known(&verified, &subject, &Asked::default())?;
+        }
+    }
     Ok(Opened { artifact, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false })
 }
 
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     let package = gate.package(path)?;
     if let Some(store) = store {
-        store.check_history(&package)?;
+        let contents = &package.contents;
+        store.check_known(&package.admitted.verified, &contents.subject(), &contents.asked)?;
     }
     let Package { admitted, contents, .. } = package;
     let code = contents.code(gate.max_code_bytes)?;
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 
-fn open_directory(gate: &Gate, path: &Path) -> Result<Opened> {
+fn open_directory(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
     if gate.mode == Mode::Required {
         return Err(Error::new(
             ErrorCode::SignatureUnsigned,
@@ -114,6 +125,10 @@ fn open_directory(gate: &Gate, path: &Path) -> Result<Opened> {
     };
     let (detached, note) = (signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?);
     let admitted = gate.judge(code.as_slice().into(), detached, note)?;
+    admitted.verified.check_subject(&contents.subject())?;
+    if let Some(store) = store {
+        store.check_known(&admitted.verified, &contents.subject(), &contents.asked)?;
+    }
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 

@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{Date, Month, OffsetDateTime, Time};
 
+/// 9999-12-31T23:59:59Z.
+const LAST: u64 = 253_402_300_799;
+
 /// Seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
@@ -14,7 +17,7 @@ impl Moment {
     /// The whole second of `wall`.
     #[must_use]
     pub fn of(wall: SystemTime) -> Self {
-        Self(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+        Self(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST))
     }
 
     /// Reads `YYYY-MM-DDTHH:MM:SSZ`; `None` for everything else, other spellings of the same time included.
@@ -37,10 +40,10 @@ impl Moment {
         u64::try_from(OffsetDateTime::new_utc(date, time).unix_timestamp()).ok().map(Self)
     }
 
-    /// This many seconds later.
+    /// This many seconds later, at most the last second that can be written.
     #[must_use]
     pub fn later(self, seconds: u64) -> Self {
-        Self(self.0.saturating_add(seconds))
+        Self(self.0.saturating_add(seconds).min(LAST))
     }
 }
 

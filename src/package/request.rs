@@ -6,11 +6,16 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, ErrorCode, Result};
 use crate::policy::request::{self, Instances};
 use crate::policy::{Grant, ResourceRequest};
 
 /// What is asked for as a number, of which less is not more.
 const NUMBERS: [&str; 2] = ["memory_mb", "instances"];
+
+/// Most lines that a package may ask for, and most bytes of them together.
+const MAX_LINES: usize = 2_000;
+const MAX_BYTES: usize = 128 * 1024;
 
 /// What is asked for, one line each, sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,6 +28,21 @@ impl Asked {
     pub fn of(resources: &Value) -> Self {
         let (request, _) = request::parse(resources);
         Self(lines(&request))
+    }
+
+    /// Refuses what nobody could read and approve, and what would make every record of it large.
+    pub fn check_size(&self) -> Result<()> {
+        let bytes: usize = self.0.iter().map(String::len).sum();
+        if self.0.len() <= MAX_LINES && bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::PackageManifestInvalid,
+            format!(
+                "the manifest asks for {} things in {bytes} bytes (at most {MAX_LINES} in {MAX_BYTES}; use patterns)",
+                self.0.len()
+            ),
+        ))
     }
 
     /// What is asked for here and not in `approved`. A wider pattern is not recognised as covering a narrower one.

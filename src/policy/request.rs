@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::document::{Grant, Permission, PermissionType};
 use super::duration::GoDuration;
+use crate::plugin::name::is_unprintable;
 
 /// Most permissions, and most elements of one scope, that a request is read for.
 const MAX_ITEMS: usize = 256;
@@ -157,11 +158,12 @@ impl Reader {
                 return None;
             }
         };
-        let is_read = |text: &&str| text.len() <= MAX_TEXT_BYTES;
+        // People read these lines when they approve: nothing in them may erase or forge others.
+        let is_read = |text: &&str| text.len() <= MAX_TEXT_BYTES && !text.chars().any(is_unprintable);
         let texts: Vec<String> =
             items.iter().take(MAX_ITEMS).filter_map(Value::as_str).filter(is_read).map(str::to_owned).collect();
         if texts.len() < items.len() {
-            self.ignore(&format!("a part of the scope of {what}"), "it is too long or not a string");
+            self.ignore(&format!("a part of the scope of {what}"), "it is too long, not a string, or not printable");
         }
         Some(texts)
     }

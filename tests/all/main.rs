@@ -25,6 +25,7 @@ mod outbound_mail;
 mod package_cli;
 mod package_crash;
 mod package_gate;
+mod package_known;
 mod policy_loop;
 mod policy_restart;
 mod policy_store;

@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{Guest, Host, assemble};
 
-fn secret(seed: u8) -> SecretKey {
+pub fn secret(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
 /// A host with a directory of packages that trusts key 1 in the given mode.
-fn host(mode: &str) -> (Host, tempfile::TempDir) {
+pub fn host(mode: &str) -> (Host, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let packages = json!({
         "directory": directory.path().join("plugins"),
@@ -30,30 +30,30 @@ fn host(mode: &str) -> (Host, tempfile::TempDir) {
     (Host::with(json!({ "packages": packages })), directory)
 }
 
-fn module(name: &str, version: &str) -> Vec<u8> {
+pub fn module(name: &str, version: &str) -> Vec<u8> {
     assemble(&Guest::registered(&json!({"name": name, "version": version})).wat())
 }
 
-fn package_bytes(manifest: &Value, code: Option<&[u8]>, more: &[(&str, &str)]) -> Vec<u8> {
+pub fn package_bytes(manifest: &Value, code: Option<&[u8]>, more: &[(&str, &str)]) -> Vec<u8> {
     let mut files = vec![("manifest.json".to_owned(), manifest.to_string().into_bytes())];
     files.extend(code.map(|code| ("plugin.wasm".to_owned(), code.to_vec())));
     files.extend(more.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())));
     archive::write(files, &Limits::default()).unwrap()
 }
 
-fn write_package(directory: &Path, version: &str) -> PathBuf {
+pub fn write_package(directory: &Path, version: &str) -> PathBuf {
     let path = directory.join(format!("stats-{version}.zip"));
     let manifest = json!({"name": "stats", "version": version});
     std::fs::write(&path, package_bytes(&manifest, Some(&module("stats", version)), &[])).unwrap();
     path
 }
 
-fn sign(path: &Path, seed: u8) {
+pub fn sign(path: &Path, seed: u8) {
     let digest = Sha256::digest(std::fs::read(path).unwrap()).into();
     std::fs::write(beside(path, "sig"), Detached::sign(&digest, &secret(seed)).to_text()).unwrap();
 }
 
-fn sign_note(path: &Path, name: &str, version: &str, sequence: u64) {
+pub fn sign_note(path: &Path, name: &str, version: &str, sequence: u64) {
     let mut note = Note::new(Statement {
         name: name.into(),
         version: version.into(),
@@ -70,15 +70,15 @@ fn sign_note(path: &Path, name: &str, version: &str, sequence: u64) {
     std::fs::write(beside(path, "gksig"), note.to_text()).unwrap();
 }
 
-fn refused<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
+pub fn refused<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     result.unwrap_err().code().slug()
 }
 
-fn install(host: &Host, path: &Path) -> Result<Value> {
+pub fn install(host: &Host, path: &Path) -> Result<Value> {
     host.manager.install_package(path, b"", &|_| {})
 }
 
-fn unload(host: &Host, name: &str) {
+pub fn unload(host: &Host, name: &str) {
     host.manager.unload(name, std::time::Duration::ZERO).unwrap();
 }
 

@@ -7,14 +7,18 @@ use std::path::Path;
 use super::limits::Limits;
 use super::write::write;
 use crate::error::{Error, ErrorCode, Result};
+use crate::package::signature::SecretKey;
 use crate::plugin::name::shorten;
 
 /// Deepest directory that is looked into; the grammar of names allows less.
 const MAX_DEPTH: usize = 20;
+/// Longest file that may be a private key.
+const MAX_KEY_BYTES: usize = 1024;
 
 /// Packs the directory `root`. Links, special files and what [`Archive::read`](super::Archive::read) would refuse are
 /// refused. Left out are names that begin with a dot, `node_modules`, and at the root `target` and earlier packages
-/// (`*.zip`, `*.sig`, `*.gksig`).
+/// (`*.zip`, `*.sig`, `*.gksig`). Keys (`*.key`, `*.pem`) are left out everywhere, and what is a private key under another
+/// name is refused: a package is made to be given away.
 pub fn pack(root: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let mut files = Vec::new();
     let mut room = Room { files: limits.capped().entries, bytes: limits.capped().total_bytes };
@@ -59,7 +63,8 @@ fn collect(directory: &Path, prefix: &str, room: &mut Room, files: &mut Vec<(Str
 
 fn is_left_out(name: &str, is_root: bool) -> bool {
     let is_package = [".zip", ".sig", ".gksig"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
-    name.starts_with('.') || name == "node_modules" || (is_root && (name == "target" || is_package))
+    let is_key = [".key", ".pem"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    name.starts_with('.') || name == "node_modules" || is_key || (is_root && (name == "target" || is_package))
 }
 
 fn read(path: &Path, inside: &str, room: &mut Room) -> Result<Vec<u8>> {
@@ -76,7 +81,18 @@ fn read(path: &Path, inside: &str, room: &mut Room) -> Result<Vec<u8>> {
     room.bytes = room.bytes.checked_sub(content.len() as u64).ok_or_else(|| {
         refused(ErrorCode::PackageArchiveSize, inside, "makes the package too large (the host may raise `total_bytes`)")
     })?;
+    if is_private_key(&content) {
+        let problem = "is a private key, which no package may hold (keep it outside of the directory)";
+        return Err(refused(ErrorCode::PackageArchiveSource, inside, problem));
+    }
     Ok(content)
+}
+
+/// Seed and public key that belong together; the seed alone can't be told from any hash.
+fn is_private_key(content: &[u8]) -> bool {
+    content.len() <= MAX_KEY_BYTES
+        && std::str::from_utf8(content)
+            .is_ok_and(|text| text.trim_ascii_end().len() == 128 && SecretKey::parse(text).is_ok())
 }
 
 fn refused(code: ErrorCode, name: &str, problem: &str) -> Error {

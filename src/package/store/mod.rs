@@ -12,6 +12,8 @@
 //! the record. Whatever happens before that leaves the old record and the old files; what it leaves over is removed by the
 //! next change.
 
+mod known;
+mod report;
 pub mod staging;
 pub mod state;
 pub mod tree;
@@ -20,16 +22,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::gate::{Gate, Package};
+use super::gate::Gate;
 use super::lock::Lock;
-use super::moment::Moment;
-use super::trust::{History, Status, Subject, Verified};
-use super::version::check_version;
-use super::{Opened, files, hex};
-use crate::clock;
+use super::{Opened, files};
 use crate::error::{Error, ErrorCode, Result};
 use crate::plugin::RuntimeKind;
 use crate::plugin::name::{check_name, shorten};
+pub use known::is_read_only;
+use report::describe;
+pub use report::status_json;
 use state::{Installed, Release, State};
 
 /// A directory of installed packages.
@@ -92,7 +93,6 @@ impl Store {
         if package.contents.runtime == RuntimeKind::Process {
             return Err(super::unsupported_native());
         }
-        check_version(&package.contents.manifest.version)?;
         let (_lock, mut state) = self.begin()?;
         let name = package.contents.manifest.name.clone();
         let history = state.history(&name);
@@ -102,7 +102,7 @@ impl Store {
             outdated?;
         }
         progress(Step::Writing);
-        let release = self.place(gate, &package, &state)?;
+        let release = self.place(&package, &state)?;
         progress(Step::Recording);
         let key = release.key();
         state.history.insert(name.clone(), package.admitted.verified.advanced(&package.contents.subject(), &history));
@@ -137,25 +137,40 @@ impl Store {
         })
     }
 
-    /// Approves what the waiting version asks for and makes it the current one.
-    pub fn approve(&self, name: &str) -> Result<Change> {
-        self.change(name, "approved", |installed| {
-            let pending = installed.pending.take().ok_or_else(|| {
+    /// Approves what the waiting version asks for and makes it the current one. With `version`, the version or the key of
+    /// the one that was looked at, no other is approved: a further one may have come since.
+    pub fn approve(&self, name: &str, version: Option<&str>) -> Result<Change> {
+        let mut approved = Vec::new();
+        let mut change = self.change(name, "approved", |installed| {
+            let meant = |key: &String| {
+                version.is_none_or(|version| {
+                    key == version || installed.versions.get(key).is_some_and(|release| release.version == version)
+                })
+            };
+            let pending = installed.pending.clone().filter(meant).ok_or_else(|| {
+                let what =
+                    version.map_or("no version".to_owned(), |version| format!("version {}", shorten(version, 80)));
+                let verb = if version.is_some() { "does not wait" } else { "waits" };
                 Error::new(
                     ErrorCode::PackageNothingPending,
-                    format!("no version of `{}` waits for approval", shorten(name, 80)),
+                    format!("{what} of `{}` {verb} for approval", shorten(name, 80)),
                 )
             })?;
+            installed.pending = None;
             if let Some(release) = installed.versions.get(&pending) {
+                approved = release.asked.beyond(&installed.approved);
                 installed.approved = installed.approved.union(&release.asked);
             }
             switch(installed, pending);
             Ok(())
-        })
+        })?;
+        change.report["approved"] = approved.into();
+        Ok(change)
     }
 
     /// Removes a package, or one version of it that is not the current one. What was accepted of the name is remembered.
     pub fn remove(&self, name: &str, version: Option<&str>) -> Result<Change> {
+        self.check_begun(name)?;
         let (_lock, mut state) = self.begin()?;
         let installed = installed_mut(&mut state, name)?;
         match version {
@@ -204,50 +219,40 @@ impl Store {
         }
     }
 
-    /// Compares a package that is loaded without being installed with what was accepted of its name before.
-    pub fn check_history(&self, package: &Package) -> Result<()> {
-        self.check_subject_history(&package.admitted.verified, &package.contents.subject())
-    }
-
-    /// As [`Self::check_history`], for a file that is no package.
-    pub fn check_subject_history(&self, verified: &Verified, subject: &Subject<'_>) -> Result<()> {
-        verified.check_history(subject, &self.read_state()?.history(subject.name))
-    }
-
-    /// Remembers what was accepted, when it is newer than what is remembered.
-    pub fn remember(&self, verified: &Verified, subject: &Subject<'_>) -> Result<()> {
-        let known = self.read_state()?.history(subject.name);
-        if verified.advanced(subject, &known) == known || known == History::default() && !self.root.exists() {
-            return Ok(());
-        }
-        let (_lock, mut state) = self.begin()?;
-        let known = state.history(subject.name);
-        state.history.insert(subject.name.to_owned(), verified.advanced(subject, &known));
-        state.write(&self.root)
-    }
-
     fn change(
         &self,
         name: &str,
         what: &'static str,
         change: impl FnOnce(&mut Installed) -> Result<()>,
     ) -> Result<Change> {
+        self.check_begun(name)?;
         let (_lock, mut state) = self.begin()?;
         change(installed_mut(&mut state, name)?)?;
         state.write(&self.root)?;
         Ok(Change { name: name.to_owned(), what, report: describe(name, &state), is_downgrade: false })
     }
 
-    /// Takes the lock, reads the record and removes what dead processes left behind.
+    /// Takes the lock, reads the record and removes what dead processes left behind. A directory without a record gets an
+    /// empty one first, and only when there is nothing else in it: what is there is not ours to tidy up.
     fn begin(&self) -> Result<(Lock, State)> {
-        if !self.root.exists() {
-            files::create_directory(&self.root, 0o755)?;
-        }
+        files::ensure_directory(&self.root, 0o755)?;
         self.check_root()?;
+        if !State::is_in(&self.root) {
+            staging::check_unused(&self.root)?;
+        }
         let lock = Lock::take(&self.root.join(".lock"))?;
+        let is_new = !State::is_in(&self.root);
         let state = State::read(&self.root)?;
+        if is_new {
+            state.write(&self.root)?;
+        }
         staging::collect_garbage(&self.root, &state);
         Ok((lock, state))
+    }
+
+    /// Where nothing was ever installed, nothing is made either.
+    fn check_begun(&self, name: &str) -> Result<()> {
+        if State::is_in(&self.root) { Ok(()) } else { Err(not_installed(name)) }
     }
 
     fn read_state(&self) -> Result<State> {
@@ -337,62 +342,6 @@ fn installed_mut<'s>(state: &'s mut State, name: &str) -> Result<&'s mut Install
 
 fn not_installed(what: &str) -> Error {
     Error::new(ErrorCode::PackageNotInstalled, format!("`{}` is not installed", shorten(what, 300)))
-}
-
-/// A package as reports show it.
-fn describe(name: &str, state: &State) -> Value {
-    let Some(installed) = state.packages.get(name) else { return json!({ "name": name }) };
-    let versions: Vec<Value> = installed
-        .versions
-        .iter()
-        .map(|(key, release)| {
-            json!({
-                "key": key,
-                "version": release.version,
-                "sha256": release.sha256,
-                "installed": release.installed,
-                "status": release.status,
-                "signed_by": release.signed_by,
-                "sequence": release.sequence,
-                "needs_approval": release.asked.beyond(&installed.approved),
-            })
-        })
-        .collect();
-    let version =
-        |key: &Option<String>| key.as_ref().and_then(|key| installed.versions.get(key)).map(|release| &release.version);
-    json!({
-        "name": name,
-        "current": installed.versions.get(&installed.current).map(|release| &release.version),
-        "previous": version(&installed.previous),
-        "pending": version(&installed.pending),
-        "versions": versions,
-    })
-}
-
-/// A verdict as reports show it.
-#[must_use]
-pub fn status_json(verified: &Verified) -> Value {
-    let signers: Vec<Value> =
-        verified.signers().into_iter().map(|(key, label)| json!({ "key": key.to_string(), "label": label })).collect();
-    json!({ "status": verified.status().name(), "signed_by": signers })
-}
-
-/// What is recorded of a package that is installed now.
-fn release_of(package: &Package, written: Vec<(String, [u8; 32])>) -> Release {
-    let verified = &package.admitted.verified;
-    Release {
-        version: package.contents.manifest.version.clone(),
-        sha256: hex::encode(verified.sha256()),
-        installed: Moment::of(clock::wall()),
-        status: match verified.status() {
-            Status::Unsigned => "unsigned".to_owned(),
-            _ => "verified".to_owned(),
-        },
-        signed_by: verified.signers().into_iter().map(|(_, label)| label).collect(),
-        sequence: verified.statement().map(|statement| statement.sequence),
-        asked: package.contents.asked.clone(),
-        files: written.into_iter().map(|(name, digest)| (name, hex::encode(&digest))).collect(),
-    }
 }
 
 #[cfg(test)]

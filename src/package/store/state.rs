@@ -88,7 +88,7 @@ impl State {
     /// Reads the record in `root`; nothing is installed when there is none.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE_NAME);
-        if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        if !Self::is_in(root) {
             return Ok(Self::default());
         }
         let unusable = |error: Error| {
@@ -102,6 +102,13 @@ impl State {
         Self::parse(&text).map_err(unusable)
     }
 
+    /// False when there is no record in `root`, not even one that can't be read.
+    #[must_use]
+    pub fn is_in(root: &Path) -> bool {
+        !std::fs::symlink_metadata(root.join(FILE_NAME))
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// Reads the text of a record.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let state: Self = json::from_object(text)
@@ -110,11 +117,17 @@ impl State {
         Ok(state)
     }
 
-    /// Replaces the record in `root`.
+    /// Replaces the record in `root`. One that would be refused when it is read is not written. Everybody may read it: a
+    /// service need not run as the user who installs.
     pub fn write(&self, root: &Path) -> Result<()> {
         self.check()?;
         let text = serde_json::to_vec_pretty(self).map_err(|error| crate::error::bug!("a state: {error}"))?;
-        files::replace(&root.join(FILE_NAME), &text, 0o600)
+        if text.len() > MAX_BYTES {
+            return Err(invalid(format!(
+                "the record of installed packages would be larger than {MAX_BYTES} bytes (remove versions that are not needed)"
+            )));
+        }
+        files::replace(&root.join(FILE_NAME), &text, 0o644)
     }
 
     /// What was accepted of a name before.

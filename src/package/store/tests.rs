@@ -6,6 +6,7 @@ use super::*;
 use crate::package::archive;
 use crate::package::files::fault::{self, Fault};
 use crate::package::gate::beside;
+use crate::package::moment::Moment;
 use crate::package::signature::{Detached, Note, SecretKey, note::Statement};
 use crate::package::trust::Mode;
 use sha2::{Digest, Sha256};
@@ -127,9 +128,9 @@ fn an_update_that_asks_for_more_waits_while_the_old_version_serves() {
     assert_eq!((waiting.what, &waiting.report["needs_approval"]), ("pending", &json!(["db read on users"])));
     assert_eq!(place.code().unwrap(), "code of 1.0.0");
     assert_eq!(place.store.list().unwrap()[0]["pending"], "2.0.0");
-    place.store.approve("stats").unwrap();
+    place.store.approve("stats", None).unwrap();
     assert_eq!(place.code().unwrap(), "code of 2.0.0");
-    assert_eq!(place.refused(place.store.approve("stats")), "package.nothing_pending");
+    assert_eq!(place.refused(place.store.approve("stats", None)), "package.nothing_pending");
     // What was approved once is approved for later versions; asking for less never waits.
     assert_eq!(place.install(&place.package("2.1.0", &["users"])).unwrap().what, "installed");
     let more = place.package("3.0.0", &["queue"]);
@@ -250,7 +251,7 @@ const TRIALS: [Trial; 6] = [
     ("first install", |_| {}, |place| place.install(&place.package("1.0.0", &[])), None, Some("code of 1.0.0")),
     ("upgrade", one, |place| place.install(&place.package("2.0.0", &[])), Some("code of 1.0.0"), Some("code of 2.0.0")),
     ("roll-back", two, |place| place.store.roll_back("stats"), Some("code of 2.0.0"), Some("code of 1.0.0")),
-    ("approval", pending, |place| place.store.approve("stats"), Some("code of 1.0.0"), Some("code of 3.0.0")),
+    ("approval", pending, |place| place.store.approve("stats", None), Some("code of 1.0.0"), Some("code of 3.0.0")),
     ("removal", two, |place| place.store.remove("stats", None), Some("code of 2.0.0"), None),
     (
         "install again",
@@ -316,3 +317,6 @@ fn a_change_that_is_broken_off_anywhere_leaves_the_old_or_the_new_version() {
         assert!(kept + changed == 2 * steps && changed > 0, "{what}: {kept} old, {changed} new");
     }
 }
+
+mod record;
+mod repeated;

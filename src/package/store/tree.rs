@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::known::check_approved;
 use super::state::{Installed, Release};
 use super::{Store, not_installed};
 use crate::error::{ErrorCode, Result};
@@ -19,6 +20,7 @@ impl Store {
     /// files beside it are held against them.
     pub(super) fn open_release(&self, gate: &Gate, name: &str, key: &str, installed: &Installed) -> Result<Opened> {
         let release = installed.versions.get(key).ok_or_else(|| not_installed(&format!("{name} {key}")))?;
+        check_approved(name, &release.version, &release.asked, installed)?;
         let place = self.root.join(name).join(key);
         let package = gate.package(&beside(&place, "zip")).map_err(|error| match error.code() {
             ErrorCode::PackageNotFound => changed(&format!("the package of `{name}` {key}")).with_source(error),
@@ -26,6 +28,11 @@ impl Store {
         })?;
         if hex::encode(package.admitted.verified.sha256()) != release.sha256 || package.contents.manifest.name != name {
             return Err(changed(&format!("the package of `{name}` {key}")));
+        }
+        let verified = &package.admitted.verified;
+        let is_signed = release.status != "verified" || !verified.signers().is_empty();
+        if !is_signed || release.sequence.is_some() && verified.statement().is_none() {
+            return Err(changed(&format!("the signature of `{name}` {key}")));
         }
         let max_bytes = usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX);
         check_tree(&place, &package.archive, release, max_bytes)?;
@@ -39,7 +46,7 @@ impl Store {
 }
 
 /// The tree holds the archive's files and no others, and the record says the same.
-fn check_tree(place: &Path, archive: &Archive, release: &Release, max_bytes: usize) -> Result<()> {
+pub(super) fn check_tree(place: &Path, archive: &Archive, release: &Release, max_bytes: usize) -> Result<()> {
     let mut expected = BTreeMap::new();
     for entry in archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File) {
         let digest: [u8; 32] = Sha256::digest(archive.content(entry)?).into();

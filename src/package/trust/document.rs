@@ -1,5 +1,7 @@
 //! The trust store as a JSON document, strict.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -162,13 +164,22 @@ impl TrustDocument {
         self.check()
     }
 
-    /// Revokes a key, named by its label, its key id or its public key.
+    /// Revokes a key, named by its label, its key id or its public key. By its public key, one that is not known here yet
+    /// can be revoked as well: it may be configured elsewhere, or added by somebody later.
     pub fn revoke_key(&mut self, name: &str, revocation: Revocation) -> Result<()> {
         let is_meant = |key: &TrustedKey| {
             key.label == name
                 || PublicKey::parse(&key.public_key)
                     .is_ok_and(|public| public.id().to_string() == name || is_same(&public, name))
         };
+        if let Ok(public_key) = PublicKey::parse(name)
+            && !self.keys.iter().any(is_meant)
+        {
+            let label = format!("key-{}", public_key.id());
+            self.keys
+                .push(TrustedKey { revoked: Some(revocation), ..TrustedKey::new(&public_key, &label, Vec::new()) });
+            return self.check();
+        }
         let mut meant = self.keys.iter_mut().filter(|key| is_meant(key));
         let (Some(key), None) = (meant.next(), meant.next()) else {
             let name = shorten(name, 80);
@@ -198,8 +209,9 @@ impl TrustDocument {
         if counts.into_iter().any(|count| count > MAX_ITEMS) {
             return Err(refused(format!("it has more than {MAX_ITEMS} entries of one kind")));
         }
+        let mut seen = HashSet::new();
         for (at, key) in self.keys.iter().enumerate() {
-            key.check(&self.keys[..at]).map_err(|error| error.with_detail("entry", format!("keys[{at}]")))?;
+            key.check(&mut seen).map_err(|error| error.with_detail("entry", format!("keys[{at}]")))?;
         }
         for (at, threshold) in self.thresholds.iter().enumerate() {
             threshold.check().map_err(|error| error.with_detail("entry", format!("thresholds[{at}]")))?;
@@ -229,14 +241,15 @@ impl TrustedKey {
         }
     }
 
-    fn check(&self, before: &[Self]) -> Result<()> {
+    fn check(&self, seen: &mut HashSet<String>) -> Result<()> {
         let label = shorten(&self.label, 80);
         check_label(&self.label).map_err(|_other_file| {
             refused(format!("the label `{label}` is not allowed (small letters, digits, `.`, `_`, `-`)"))
         })?;
         let public_key =
             PublicKey::parse(&self.public_key).map_err(|error| error.prefixed(&format!("key `{label}`")))?;
-        if before.iter().any(|other| other.label == self.label || is_key(other, &public_key)) {
+        // A label has no spaces.
+        if !seen.insert(self.label.clone()) || !seen.insert(format!("public key {public_key}")) {
             return Err(refused(format!("the key `{label}` appears twice")));
         }
         for name in &self.names {

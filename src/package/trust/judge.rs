@@ -37,7 +37,10 @@ pub struct Verified {
     sha256: [u8; 32],
     statement: Option<Statement>,
     signers: Vec<Key>,
+    /// Signer of the `.sig` file, when there is a note as well: it must be one that may sign for the name, too.
+    detached_signer: Option<Key>,
     thresholds: Vec<(Pattern, Threshold)>,
+    revoked_contents: Vec<[u8; 32]>,
 }
 
 impl TrustStore {
@@ -64,10 +67,14 @@ impl TrustStore {
             sha256: evidence.sha256,
             statement: None,
             signers: Vec::new(),
+            detached_signer: None,
             thresholds: self.thresholds.clone(),
+            revoked_contents: self.revoked_contents.clone(),
         };
         if let Some(text) = evidence.detached {
-            verified.signers = vec![self.judge_detached(&Detached::parse(text)?, &evidence.sha256, now)?];
+            let signer = self.judge_detached(&Detached::parse(text)?, &evidence.sha256, now)?;
+            verified.signers = vec![signer.clone()];
+            verified.detached_signer = Some(signer);
         }
         if let Some(text) = evidence.note {
             let note = Note::parse(text)?;
@@ -130,6 +137,10 @@ impl Key {
         Ok(Self { public, id: public.id(), names, entry: entry.clone() })
     }
 
+    fn may_sign(&self, name: &str) -> bool {
+        self.names.iter().any(|names| names.covers(name))
+    }
+
     fn check_valid(&self, now: Moment) -> Result<()> {
         let refused = |code, why: fmt::Arguments<'_>| {
             Err(refusal(code, format!("the key `{}` {why}", self.entry.label))
@@ -186,10 +197,14 @@ impl Verified {
         if self.signers.is_empty() {
             return Ok(());
         }
-        let eligible: Vec<&Key> =
-            self.signers.iter().filter(|key| key.names.iter().any(|names| names.covers(subject.name))).collect();
-        if eligible.is_empty() {
-            let labels: Vec<&str> = self.signers.iter().map(|key| key.entry.label.as_str()).collect();
+        let eligible: Vec<&Key> = self.signers.iter().filter(|key| key.may_sign(subject.name)).collect();
+        let stranger = self.detached_signer.iter().find(|key| !key.may_sign(subject.name));
+        if eligible.is_empty() || stranger.is_some() {
+            let labels: Vec<&str> = stranger
+                .into_iter()
+                .chain(self.signers.iter().filter(|_| stranger.is_none()))
+                .map(|key| key.entry.label.as_str())
+                .collect();
             return Err(untrusted(&format!(
                 "`{}` may not sign for the plugin `{}`",
                 labels.join("`, `"),
@@ -206,6 +221,21 @@ impl Verified {
         Ok(())
     }
 
+    /// True when files inside of packages have to be looked at, too.
+    #[must_use]
+    pub fn has_revoked_contents(&self) -> bool {
+        !self.revoked_contents.is_empty()
+    }
+
+    /// What was revoked does not come back inside of something else.
+    pub fn check_content(&self, name: &str, sha256: &[u8; 32]) -> Result<()> {
+        if !self.revoked_contents.contains(sha256) {
+            return Ok(());
+        }
+        let name = shorten(name, 240);
+        Err(refusal(ErrorCode::SignatureRevoked, format!("its file `{name}` was revoked")).with_detail("entry", name))
+    }
+
     /// Compares with what was accepted before: an older release, or one with a weaker signature, is refused.
     pub fn check_history(&self, subject: &Subject<'_>, history: &History) -> Result<()> {
         match (&self.statement, history.sequence) {
@@ -215,7 +245,8 @@ impl Verified {
                 ErrorCode::SignatureFormatDowngrade,
                 format!("`{}` came with a .gksig file before, and must have one now", subject.name),
             )),
-            (None, None) if self.signers.is_empty() || history.version.is_empty() => Ok(()),
+            // With what can't be compared, nothing can be.
+            (None, None) if self.signers.is_empty() || Version::parse(&history.version).is_none() => Ok(()),
             (None, None) => check_newer(subject.version, &history.version),
         }
     }
@@ -240,7 +271,10 @@ impl Verified {
             next.sequence = Some(statement.sequence);
             next.sha256 = hex::encode(&self.sha256);
         }
-        if !self.signers.is_empty() && (next.version.is_empty() || check_newer(subject.version, &next.version).is_ok())
+        let is_first = Version::parse(&next.version).is_none();
+        if !self.signers.is_empty()
+            && Version::parse(subject.version).is_some()
+            && (is_first || check_newer(subject.version, &next.version).is_ok())
         {
             next.version = subject.version.to_owned();
         }

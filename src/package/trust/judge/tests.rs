@@ -299,7 +299,7 @@ fn nothing_older_than_what_was_accepted_comes_back() {
     let signed = sig(1);
     assert_eq!(refused(against(&seen, Some(&signed), None)), ("signature.format_downgrade", "rollback"));
     assert_eq!(refused(against(&seen, None, None)).0, "signature.format_downgrade");
-    for (highest, is_fine) in [("1.4.2", true), ("1.4.1", true), ("1.4.3", false), ("1.10", false), ("x", false)] {
+    for (highest, is_fine) in [("1.4.2", true), ("1.4.1", true), ("1.4.3", false), ("1.10", false), ("x", true)] {
         let history = History { version: highest.into(), ..History::default() };
         let verdict = against(&history, Some(&signed), None);
         assert_eq!(verdict.is_ok(), is_fine, "{highest}");
@@ -309,6 +309,23 @@ fn nothing_older_than_what_was_accepted_comes_back() {
         // A note with a sequence may have any version.
         assert!(against(&history, None, Some(&noted(1))).is_ok());
     }
+    // What can't be compared is not remembered, and comes after nothing that can be.
+    let odd = Subject { version: "v2", ..subject() };
+    let verified = judge(&trust, Mode::Optional, Some(&signed), None).unwrap();
+    for highest in ["", "1.4.2"] {
+        let history = History { version: highest.into(), ..History::default() };
+        assert_eq!(verified.advanced(&odd, &history), history);
+        assert_eq!(verified.check_history(&odd, &history).is_ok(), highest.is_empty());
+    }
+}
+
+#[test]
+fn with_both_files_each_signer_needs_the_right_to_the_name() {
+    let other = TrustedKey::new(&secret(2).public(), "other", vec!["other".into()]);
+    let trust = document(vec![key(1, "a"), other]);
+    let both = |seed| judge(&trust, Mode::Required, Some(&sig(seed)), Some(&note(statement(), &[1])));
+    assert!(both(1).is_ok());
+    assert_eq!(refused(both(2)), ("signature.untrusted_key", "untrusted_key"));
 }
 
 #[test]
