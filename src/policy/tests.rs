@@ -1,5 +1,7 @@
 //! Policies as a whole: the default grant, statuses, unions, denials, limits, and the cases of the dry run.
 
+mod outbound;
+
 use serde_json::{Value, json};
 
 use super::document::{Grant, parse};
