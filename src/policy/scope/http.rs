@@ -173,15 +173,14 @@ impl HttpEntry {
     }
 
     /// Whether the entry names the host and port, whatever its other fields say.
-    #[must_use]
-    pub fn names(&self, target: &StrictUrl) -> bool {
+    fn names(&self, target: &StrictUrl) -> bool {
         self.hosts.iter().any(|host| host.covers(target))
     }
 
-    /// Whether the entry is limited to some paths.
+    /// Whether the entry names the host, with whatever port, and limits what it may be asked for.
     #[must_use]
-    pub fn has_paths(&self) -> bool {
-        self.paths.is_some()
+    pub fn limits_paths_of(&self, target: &StrictUrl) -> bool {
+        self.paths.is_some() && self.hosts.iter().any(|host| host.host.touches(target.host()))
     }
 
     /// Whether the entry grants the request.

@@ -11,7 +11,7 @@ pub mod glob;
 pub mod headers;
 pub mod http;
 pub mod names;
-mod path;
+pub mod path;
 pub mod tables;
 #[cfg(test)]
 mod tests;
