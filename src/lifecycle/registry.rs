@@ -97,7 +97,7 @@ impl PluginCaller for Registry {
         let slot = self.slot(plugin).ok_or_else(|| not_found(plugin, context))?;
         let in_force = slot.sandbox.policy.snapshot();
         if let Some(caller) = context.chain.innermost() {
-            in_force.policy.check_callable_by(caller)?;
+            in_force.policy.check_callable_by(plugin, caller)?;
         }
         let deadline = deadline_of(in_force.policy.limits().call_timeout_ms);
         drop(in_force);

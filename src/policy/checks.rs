@@ -7,7 +7,7 @@ use super::scope::config::{self, KeyVerdict};
 use super::scope::email::MailAddress;
 use super::scope::names::is_plugin_name;
 use super::scope::tables::{NameRules, TableSet};
-use super::wording::{self, Denial, quoted};
+use super::wording::{self, Denial, quoted, suggestible};
 use super::{Access, Policy};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -29,7 +29,7 @@ impl Policy {
         if (is_open || self.granted.has(permission, access)) && !is_cache_taken {
             return Ok(());
         }
-        Err(permission_missing(permission, access, None))
+        Err(permission_missing(permission, access, None, is_cache_taken))
     }
 
     /// Whether the plugin may read the table. `schema` is `None` for tables of the default schema; names are folded as
@@ -54,22 +54,24 @@ impl Policy {
     /// Refuses calls of plugins that the policy does not name.
     pub fn check_callee(&self, plugin: &str) -> Result<()> {
         self.check_not_blocked()?;
-        if self.granted.callees.contains(plugin) && !self.denied.callees.contains(plugin) {
+        let is_taken = self.denied.callees.contains(plugin);
+        if self.granted.callees.contains(plugin) && !is_taken {
             return Ok(());
         }
+        let suggestion = is_plugin_name(plugin).then(|| json!({"type": "plugin_call", "scope": [plugin]}));
         Err(Denial {
             code: ErrorCode::PolicyCalleeDenied,
-            rule: "plugin_call.scope",
+            rule: rule_of("plugin_call.scope", is_taken),
             target: plugin,
-            context: format!("calling plugin {} is outside the plugin's `plugin_call` permissions", quoted(plugin)),
-            suggestion: is_plugin_name(plugin).then(|| json!({"type": "plugin_call", "scope": [plugin]})),
+            context: format!("calling plugin {} {}", quoted(plugin), outside("plugin_call", is_taken)),
+            suggestion: suggestion.filter(|_| !is_taken),
         }
         .into())
     }
 
-    /// Refuses callers that this plugin's policy does not let in. Without `callable_by` every plugin may call whose own
-    /// policy lets it.
-    pub fn check_callable_by(&self, caller: &str) -> Result<()> {
+    /// Refuses callers that the policy of the called `plugin` does not let in. Without `callable_by` every plugin may call
+    /// whose own policy lets it.
+    pub fn check_callable_by(&self, plugin: &str, caller: &str) -> Result<()> {
         self.check_not_blocked()?;
         if self.callable_by.as_ref().is_none_or(|callers| callers.contains(caller)) {
             return Ok(());
@@ -78,7 +80,8 @@ impl Policy {
             format!("plugin {} is not in the `callable_by` list of the called plugin's policy", quoted(caller));
         Err(Error::new(ErrorCode::PolicyCalleeDenied, context)
             .with_detail("rule", "callable_by")
-            .with_detail("target", wording::harmless(caller))
+            .with_detail("target", wording::harmless(plugin))
+            .with_detail("caller", wording::harmless(caller))
             .with_detail("suggestion", json!({"callable_by": [caller]})))
     }
 
@@ -89,15 +92,17 @@ impl Policy {
             let context = format!("configuration key {} is refused: {problem}", quoted(key));
             return Err(config_denied("config.grammar", key, context, false));
         }
-        let verdict = self.granted.config.verdict(key);
-        let what = match verdict {
-            _ if self.denied.config.covers(key) => "is taken away by the policy's `denied` list",
+        let is_taken = self.denied.config.covers(key);
+        let (rule, what) = match self.granted.config.verdict(key) {
+            _ if is_taken => (wording::DENIED, outside("config", true)),
             KeyVerdict::Allowed => return Ok(()),
-            KeyVerdict::OutsideScope => "is outside the plugin's `config` permissions",
-            KeyVerdict::OnDenyList => "looks like a secret; only an entry that spells the key, without `*`, allows it",
+            KeyVerdict::OutsideScope => ("config.scope", outside("config", false)),
+            KeyVerdict::OnDenyList => {
+                let what = "looks like a secret; only an entry that spells the key, without `*`, allows it";
+                ("config.deny_list", what.to_owned())
+            }
         };
-        let rule = if verdict == KeyVerdict::OnDenyList { "config.deny_list" } else { "config.scope" };
-        Err(config_denied(rule, key, format!("configuration key {} {what}", quoted(key)), true))
+        Err(config_denied(rule, key, format!("configuration key {} {what}", quoted(key)), !is_taken))
     }
 
     /// Refuses recipients outside the scope, and everything that is not one bare address.
@@ -113,15 +118,18 @@ impl Policy {
             let context = format!("recipient {} is refused: {problem}", quoted(address));
             Error::from(Denial { code, rule: "email.grammar", target: address, context, suggestion: None })
         })?;
-        if self.granted.email.contains(&parsed) && !self.denied.email.contains(&parsed) {
+        let is_taken = self.denied.email.contains(&parsed);
+        if self.granted.email.contains(&parsed) && !is_taken {
             return Ok(parsed);
         }
+        let canonical = parsed.to_ascii();
+        let suggestion = suggestible(&canonical).map(|address| json!({"type": "email", "scope": [address]}));
         Err(Denial {
             code: ErrorCode::PolicyEmailRecipientDenied,
-            rule: "email.scope",
+            rule: rule_of("email.scope", is_taken),
             target: address,
-            context: format!("recipient {} is outside the plugin's `email` permissions", quoted(address)),
-            suggestion: suggestible(&parsed.to_ascii()).map(|address| json!({"type": "email", "scope": [address]})),
+            context: format!("recipient {} {}", quoted(address), outside("email", is_taken)),
+            suggestion: suggestion.filter(|_| !is_taken),
         }
         .into())
     }
@@ -142,8 +150,8 @@ impl Policy {
             return Ok(());
         }
         match target {
-            Some(target) if self.granted.has(permission, access) => Err(custom_denied(kind, access, target)),
-            _ => Err(permission_missing(permission, access, target)),
+            Some(target) if self.granted.has(permission, access) => Err(custom_denied(kind, access, target, is_taken)),
+            _ => Err(permission_missing(permission, access, target, is_taken)),
         }
     }
 }
@@ -156,13 +164,21 @@ pub fn table_suggestion(access: Access, schema: Option<&str>, table: &str) -> Op
     suggestible(&entry).map(|entry| json!({"type": "db", "access": access.name(), "scope": [entry]}))
 }
 
-/// A target that a plugin named may be suggested only if, in a scope, it means itself and can be read by a person.
-fn suggestible(target: &str) -> Option<&str> {
-    (!target.contains('*') && wording::harmless(target) == target).then_some(target)
+/// Name of the rule, which is another one where the `denied` list is the reason.
+fn rule_of(scope: &'static str, is_taken: bool) -> &'static str {
+    if is_taken { wording::DENIED } else { scope }
+}
+
+/// What is wrong with a target, as the end of a clause.
+fn outside(kind: &str, is_taken: bool) -> String {
+    match is_taken {
+        true => "is taken away by the policy's `denied` list".to_owned(),
+        false => format!("is outside the plugin's `{kind}` permissions"),
+    }
 }
 
 /// No entry of that type and access.
-fn permission_missing(permission: &PermissionType, access: Access, target: Option<&str>) -> Error {
+fn permission_missing(permission: &PermissionType, access: Access, target: Option<&str>, is_taken: bool) -> Error {
     let mut entry = json!({"type": permission.name()});
     if !permission.ignores_access() {
         entry["access"] = access.name().into();
@@ -170,27 +186,26 @@ fn permission_missing(permission: &PermissionType, access: Access, target: Optio
     if *permission != PermissionType::Cache {
         entry["scope"] = json!([target.and_then(suggestible).unwrap_or("...")]);
     }
+    let why = if is_taken { ": the policy's `denied` list takes it away" } else { "" };
     Denial {
         code: ErrorCode::PolicyPermissionMissing,
-        rule: "permission",
+        rule: rule_of("permission", is_taken),
         target: permission.name(),
-        context: format!("the plugin has no `{permission}` permission for {} access", access.name()),
-        suggestion: Some(entry),
+        context: format!("the plugin has no `{permission}` permission for {} access{why}", access.name()),
+        suggestion: (!is_taken).then_some(entry),
     }
     .into()
 }
 
-fn custom_denied(kind: &str, access: Access, target: &str) -> Error {
+fn custom_denied(kind: &str, access: Access, target: &str, is_taken: bool) -> Error {
+    let suggestion =
+        suggestible(target).map(|target| json!({"type": kind, "access": access.name(), "scope": [target]}));
     Denial {
         code: ErrorCode::PolicyTargetDenied,
-        rule: "custom.scope",
+        rule: rule_of("custom.scope", is_taken),
         target,
-        context: format!(
-            "{} is outside the plugin's `{kind}` permissions for {} access",
-            quoted(target),
-            access.name()
-        ),
-        suggestion: suggestible(target).map(|target| json!({"type": kind, "access": access.name(), "scope": [target]})),
+        context: format!("{} {} for {} access", quoted(target), outside(kind, is_taken), access.name()),
+        suggestion: suggestion.filter(|_| !is_taken),
     }
     .into()
 }

@@ -10,8 +10,8 @@ use url::Url;
 use super::Policy;
 use super::scope::email::check_subject;
 use super::scope::http::{StrictHost, StrictUrl, canonical_method};
-use super::scope::{address, headers};
-use super::wording::{Denial, quoted};
+use super::scope::{address, headers, path};
+use super::wording::{DENIED, Denial, quoted, suggestible};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Redirects that one request may follow.
@@ -35,6 +35,8 @@ pub struct CheckedUrl {
     target: StrictUrl,
     method: &'static str,
     opened: Vec<Arc<[IpNet]>>,
+    /// An administrator limited what the host may be asked for: suggestions name the path too.
+    is_path_limited: bool,
     redirects: u8,
 }
 
@@ -51,13 +53,12 @@ impl Policy {
         let target = StrictUrl::parse(url).map_err(|problem| invalid("url", url, problem))?;
         let is_taken = self.denied.http.iter().any(|entry| entry.touches(method, &target));
         let granting: Vec<_> = self.granted.http.iter().filter(|entry| entry.covers(method, &target)).collect();
+        let is_path_limited = self.granted.http.iter().any(|entry| entry.limits_paths_of(&target));
         if is_taken || granting.is_empty() {
-            let is_host_named = self.granted.http.iter().any(|entry| entry.names(&target));
-            let suggestion = (!is_taken).then(|| suggestion(method, &target, is_host_named));
-            return Err(url_denied(method, &target, suggestion));
+            return Err(url_denied(method, &target, is_taken, is_path_limited));
         }
         let opened = granting.iter().filter_map(|entry| entry.allow_private().cloned()).collect();
-        let checked = CheckedUrl { target, method, opened, redirects };
+        let checked = CheckedUrl { target, method, opened, is_path_limited, redirects };
         if let StrictHost::Address(address) = checked.target.host() {
             checked.check_address(*address)?;
         }
@@ -92,14 +93,14 @@ impl Policy {
 }
 
 /// Refuses header fields that a plugin may not set, that are too many, or that name one field twice: which of the two
-/// counts differs from server to server.
-pub fn check_headers(fields: &[(String, String)]) -> Result<()> {
+/// counts differs from server to server. `url` is where the request goes.
+pub fn check_headers(url: &str, fields: &[(String, String)]) -> Result<()> {
     if fields.len() > MAX_HEADERS {
-        return Err(header_refused("", format!("it has {} header fields (at most {MAX_HEADERS})", fields.len())));
+        return Err(header_refused(url, format!("it has {} header fields (at most {MAX_HEADERS})", fields.len())));
     }
     let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     if bytes > MAX_HEADER_BYTES {
-        return Err(header_refused("", format!("its header fields have {bytes} bytes (at most {MAX_HEADER_BYTES})")));
+        return Err(header_refused(url, format!("its header fields have {bytes} bytes (at most {MAX_HEADER_BYTES})")));
     }
     for (index, (name, value)) in fields.iter().enumerate() {
         headers::check_header(name, value).map_err(|problem| header_refused(name, problem))?;
@@ -110,9 +111,9 @@ pub fn check_headers(fields: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
-fn header_refused(name: &str, problem: String) -> Error {
+fn header_refused(target: &str, problem: String) -> Error {
     let context = format!("the request is refused: {problem}");
-    Denial { code: ErrorCode::PolicyHttpInvalid, rule: "http.header", target: name, context, suggestion: None }.into()
+    Denial { code: ErrorCode::PolicyHttpInvalid, rule: "http.header", target, context, suggestion: None }.into()
 }
 
 fn mail_too_large(context: String) -> Error {
@@ -162,18 +163,16 @@ impl CheckedUrl {
         if address::is_allowed(address, &self.opened) {
             return Ok(());
         }
+        let suggestion = suggestion(self.method, &self.target, self.is_path_limited).map(|mut entry| {
+            entry["allow_private"] = json!([IpNet::from(address).to_string()]);
+            entry
+        });
         Err(Denial {
             code: ErrorCode::PolicyHttpAddressDenied,
             rule: "http.address",
             target: self.url().as_str(),
             context: format!("the host of the URL has the address {address}, which is not public"),
-            suggestion: (!address::is_metadata(address)).then(|| {
-                json!({
-                    "type": "http",
-                    "scope": [scope_element(&self.target)],
-                    "allow_private": [IpNet::from(address).to_string()],
-                })
-            }),
+            suggestion: suggestion.filter(|_| !address::is_metadata(address)),
         }
         .into())
     }
@@ -224,40 +223,41 @@ fn invalid(rule: &'static str, target: &str, problem: String) -> Error {
     Denial { code, rule, target, context, suggestion: None }.into()
 }
 
-/// A request outside the grants; without a suggestion, one that a denial takes away.
-fn url_denied(method: &str, target: &StrictUrl, suggestion: Option<Value>) -> Error {
+/// A request outside the grants, or one that a denial takes away.
+fn url_denied(method: &str, target: &StrictUrl, is_taken: bool, is_path_limited: bool) -> Error {
     let url = target.url().as_str();
-    let (rule, problem) = match suggestion {
-        None => ("denied", "is taken away by the policy's `denied` list"),
-        Some(_) => ("http.scope", "is outside the plugin's `http` permissions"),
+    let (rule, problem) = match is_taken {
+        true => (DENIED, "is taken away by the policy's `denied` list"),
+        false => ("http.scope", "is outside the plugin's `http` permissions"),
     };
     Denial {
         code: ErrorCode::PolicyHttpUrlDenied,
         rule,
         target: url,
         context: format!("{method} {} {problem}", quoted(url)),
-        suggestion,
+        suggestion: suggestion(method, target, is_path_limited).filter(|_| !is_taken),
     }
     .into()
 }
 
-/// The smallest permission that covers the host and port. Where the policy names the host already and limits what may be
-/// done there, only the method and scheme that were refused.
-fn suggestion(method: &str, target: &StrictUrl, is_host_named: bool) -> Value {
-    let mut entry = json!({"type": "http", "scope": [scope_element(target)]});
-    if is_host_named {
-        entry["methods"] = json!([method]);
-        entry["schemes"] = json!([target.url().scheme()]);
+/// The smallest permission that covers the request: its host and port, method and scheme and, where an administrator
+/// limits the paths of the host, its path. None for a path that a list would not grant, or as a pattern.
+fn suggestion(method: &str, target: &StrictUrl, is_path_limited: bool) -> Option<Value> {
+    let url = target.url();
+    let mut entry =
+        json!({"type": "http", "scope": [scope_element(target)], "methods": [method], "schemes": [url.scheme()]});
+    if is_path_limited {
+        entry["paths"] = json!([suggestible(url.path()).filter(|path| !path::is_ambiguous(path))?]);
     }
-    entry
+    Some(entry)
 }
 
 /// The element of a scope that names exactly this host and port.
 fn scope_element(target: &StrictUrl) -> String {
     let host = target.url().host_str().unwrap_or_default();
-    match target.port() {
-        80 | 443 => host.to_owned(),
-        port => format!("{host}:{port}"),
+    match (target.url().scheme(), target.port()) {
+        ("http", 80) | ("https", 443) => host.to_owned(),
+        (_, port) => format!("{host}:{port}"),
     }
 }
 
@@ -289,9 +289,9 @@ mod tests {
         let fields = |count: usize, length: usize| {
             (0..count).map(|n| (format!("x-{n}"), "v".repeat(length))).collect::<Vec<_>>()
         };
-        assert!(check_headers(&fields(MAX_HEADERS, 1)).is_ok());
-        assert!(check_headers(&fields(MAX_HEADERS + 1, 1)).is_err());
-        assert!(check_headers(&fields(2, 8_000)).is_ok());
-        assert!(check_headers(&fields(3, 8_000)).is_err());
+        assert!(check_headers("https://a.test/", &fields(MAX_HEADERS, 1)).is_ok());
+        assert!(check_headers("https://a.test/", &fields(MAX_HEADERS + 1, 1)).is_err());
+        assert!(check_headers("https://a.test/", &fields(2, 8_000)).is_ok());
+        assert!(check_headers("https://a.test/", &fields(3, 8_000)).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Policies as a whole: the default grant, statuses, unions, denials, limits, and the cases of the dry run.
 
+mod outbound;
+
 use serde_json::{Value, json};
 
 use super::document::{Grant, parse};
@@ -100,7 +102,7 @@ fn default_grant_reads_declared_tables_and_the_own_cache_only() {
     assert_eq!(code(policy.check_custom(&PermissionType::from_name("custom_thing"), Access::Read, Some("x"))), missing);
     assert!(policy.check_url("GET", "https://a.test/").is_err() && policy.check_recipient("a@b.test").is_err());
     assert!(policy.check_config_key("app.color").is_err() && policy.check_callee("stats").is_err());
-    assert!(policy.check_callable_by("stats").is_ok());
+    assert!(policy.check_callable_by("a", "stats").is_ok());
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn blocked_refuses_everything_and_says_why() {
         assert_eq!(code(policy.check_recipient("a@b.test")), blocked);
         assert_eq!(code(policy.check_config_key("a")), blocked);
         assert_eq!(code(policy.check_callee("a")), blocked);
-        assert_eq!(code(policy.check_callable_by("a")), blocked);
+        assert_eq!(code(policy.check_callable_by("a", "a")), blocked);
         assert_eq!(code(policy.check_custom(&PermissionType::from_name("x"), Access::Read, None)), blocked);
         assert!(!policy.may_read_table(None, "ticket") && !policy.may_write_table(None, "ticket"));
         assert!(policy.to_json()["blocked_reason"].is_string());
@@ -399,11 +401,11 @@ fn host_functions_need_their_target_in_scope() {
 #[test]
 fn callers_are_let_in_by_name() {
     let listed = policy(&json!({"status": "approved", "callable_by": ["stats"]}));
-    assert!(listed.check_callable_by("stats").is_ok());
-    assert_eq!(code(listed.check_callable_by("stat")), Some(ErrorCode::PolicyCalleeDenied));
-    assert!(policy(&json!({"status": "approved", "callable_by": []})).check_callable_by("stats").is_err());
-    assert!(policy(&json!({"status": "approved"})).check_callable_by("stats").is_ok());
-    assert!(policy(&json!({"status": "approved", "callable_by": ["*"]})).check_callable_by("anyone").is_ok());
+    assert!(listed.check_callable_by("a", "stats").is_ok());
+    assert_eq!(code(listed.check_callable_by("a", "stat")), Some(ErrorCode::PolicyCalleeDenied));
+    assert!(policy(&json!({"status": "approved", "callable_by": []})).check_callable_by("a", "stats").is_err());
+    assert!(policy(&json!({"status": "approved"})).check_callable_by("a", "stats").is_ok());
+    assert!(policy(&json!({"status": "approved", "callable_by": ["*"]})).check_callable_by("a", "anyone").is_ok());
 }
 
 #[test]
@@ -481,7 +483,10 @@ fn denials_say_rule_target_and_the_smallest_change() {
     let error = policy.check_url("GET", "https://b.test:8443/x").expect_err("denied");
     assert_eq!(error.detail()["rule"], "http.scope");
     assert_eq!(error.detail()["target"], "https://b.test:8443/x");
-    assert_eq!(error.detail()["suggestion"], json!({"type": "http", "scope": ["b.test:8443"]}));
+    assert_eq!(
+        error.detail()["suggestion"],
+        json!({"type": "http", "scope": ["b.test:8443"], "methods": ["GET"], "schemes": ["https"]})
+    );
     let limited = approved(json!([{"type": "http", "scope": ["a.test"], "methods": ["GET"]}]));
     let error = limited.check_url("POST", "https://a.test/").expect_err("denied");
     assert_eq!(

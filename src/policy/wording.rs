@@ -31,6 +31,14 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
+/// The rule of refusals that a policy's `denied` list is the reason for: no grant lifts them.
+pub(crate) const DENIED: &str = "denied";
+
+/// A target that a plugin named may be suggested only if, in a scope, it means itself and can be read by a person.
+pub(crate) fn suggestible(target: &str) -> Option<&str> {
+    (!target.contains('*') && harmless(target) == target).then_some(target)
+}
+
 /// A refusal: what rule said no, to what, and the smallest change that would allow it.
 #[derive(Debug)]
 pub(crate) struct Denial<'a> {

@@ -44,7 +44,7 @@ impl HttpTarget for Target {
 /// Lets an HTTP request pass under `policy`; its redirects are checked under the rules of `live` at their time.
 pub(super) fn admit_http(policy: &Policy, live: &Arc<LivePolicy>, request: &mut HttpRequest) -> Result<()> {
     let checked = policy.check_url(&request.method, &request.url)?;
-    check_headers(&request.headers)?;
+    check_headers(checked.url().as_str(), &request.headers)?;
     request.method = checked.method().to_owned();
     request.url = checked.url()[..Position::AfterQuery].to_owned();
     request.target = Some(Arc::new(Target { checked, live: Arc::clone(live) }));

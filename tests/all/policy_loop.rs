@@ -94,7 +94,7 @@ fn refused_suggested_accepted_works_and_nothing_more_is_granted_than_used() {
         {"type": "config", "access": "read", "scope": ["app.name"]},
         {"type": "db", "access": "write", "scope": ["notes"]},
         {"type": "email", "scope": ["ann@example.org"]},
-        {"type": "http", "scope": ["api.example.com"]},
+        {"type": "http", "scope": ["api.example.com"], "methods": ["GET"], "schemes": ["https"]},
         {"type": "plugin_call", "scope": ["other"]},
     ]});
     assert_eq!(permissions(&suggested["document"]), permissions(&expected), "one round finds all of it");
@@ -360,7 +360,7 @@ fn every_refusal_has_a_rule_a_target_and_a_way_out_or_a_reason_why_there_is_none
         {"type": "db", "access": "read", "scope": ["ticket"]},
         {"type": "db", "access": "write", "scope": ["notes"]},
         {"type": "cache", "access": "readwrite"},
-        {"type": "http", "scope": ["api.example.com"]},
+        {"type": "http", "scope": ["api.example.com"], "methods": ["GET"], "schemes": ["https"]},
         {"type": "email", "scope": ["@example.org"]},
         {"type": "plugin_call", "scope": ["other", "a"]},
         {"type": "org", "access": "read", "scope": ["north"]},
@@ -433,7 +433,7 @@ fn the_dry_run_says_what_the_gate_says() {
     let host = host();
     let document = json!({"version": 1, "status": "approved", "permissions": [
         {"type": "db", "access": "read", "scope": ["ticket"]},
-        {"type": "http", "scope": ["api.example.com"]},
+        {"type": "http", "scope": ["api.example.com"], "methods": ["GET"], "schemes": ["https"]},
         {"type": "config", "access": "read", "scope": ["app.*"]},
     ]});
     host.manager.set_policy("a", document.to_string().as_bytes(), None).unwrap();

@@ -4,11 +4,11 @@ use super::ScopeResult;
 
 /// Headers that belong to the connection, to the host, or to intermediaries; a plugin sets none of them.
 const REFUSED: &[&str] = &[
+    // The connection's.
     "alt-used",
     "connection",
     "content-length",
     "expect",
-    "forwarded",
     "host",
     "http2-settings",
     "keep-alive",
@@ -16,22 +16,58 @@ const REFUSED: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+    // Of intermediaries: whom the request comes from, and through what.
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "front-end-https",
+    "remote-addr",
+    "remote-user",
+    "true-client-ip",
     "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-remote-user",
+    // Another method, host or path than the checked ones.
+    "base-url",
+    "request-uri",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
+    "x-http-path-override",
     "x-method-override",
-    "x-real-ip",
+    "x-override-url",
+    "x-proxy-url",
+    "x-request-uri",
+    "x-script-name",
+    "x-url-scheme",
+    // What metadata services of clouds ask for as a sign that no proxy was tricked into the request.
+    "metadata",
+    "metadata-flavor",
+    "x-aliyun-ecs-metadata-token",
+    "x-aliyun-ecs-metadata-token-ttl-seconds",
     "x-aws-ec2-metadata-token",
     "x-aws-ec2-metadata-token-ttl-seconds",
-    "metadata-flavor",
     "x-google-metadata-request",
 ];
-/// Beginnings of header names that are refused: proxies, and our own that say who is calling.
-const REFUSED_PREFIXES: &[&str] = &["proxy-", "x-goatflow-", "sec-websocket-"];
+/// Beginnings of header names that are refused: proxies, what they rewrite, and our own that say who is calling.
+const REFUSED_PREFIXES: &[&str] = &[
+    "proxy-",
+    "sec-websocket-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-goatflow-",
+    "x-middleware-",
+    "x-original-",
+    "x-rewrite-",
+];
 
 /// Longest header name.
 const MAX_NAME_BYTES: usize = 128;

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::ScopeResult;
 use super::domain::{self, Labels};
-use super::glob::Glob;
+use super::path::{self, PathPattern};
 use super::url::split_port;
 pub use super::url::{StrictHost, StrictUrl};
 
@@ -113,32 +113,6 @@ fn parent_domain(text: &str) -> ScopeResult<Box<str>> {
     Ok(name.into())
 }
 
-/// A path pattern: exact, or with stars.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum PathPattern {
-    Exact(Box<str>),
-    Pattern(Glob),
-}
-
-impl PathPattern {
-    fn parse(text: &str) -> ScopeResult<Self> {
-        if !text.starts_with('/') || text.contains(['?', '#', '\\']) {
-            return Err("a path begins with `/` and has no query".to_owned());
-        }
-        match text.contains('*') {
-            true => Glob::parse(text).map(Self::Pattern),
-            false => Ok(Self::Exact(text.into())),
-        }
-    }
-
-    fn covers(&self, path: &str) -> bool {
-        match self {
-            Self::Exact(exact) => **exact == *path,
-            Self::Pattern(pattern) => pattern.matches(path.as_bytes()),
-        }
-    }
-}
-
 /// One `http` permission: a request must agree with every field of one and the same permission.
 #[derive(Debug, Clone, Default)]
 pub struct HttpEntry {
@@ -199,51 +173,44 @@ impl HttpEntry {
     }
 
     /// Whether the entry names the host and port, whatever its other fields say.
-    #[must_use]
-    pub fn names(&self, target: &StrictUrl) -> bool {
+    fn names(&self, target: &StrictUrl) -> bool {
         self.hosts.iter().any(|host| host.covers(target))
+    }
+
+    /// Whether the entry names the host, with whatever port, and limits what it may be asked for.
+    #[must_use]
+    pub fn limits_paths_of(&self, target: &StrictUrl) -> bool {
+        self.paths.is_some() && self.hosts.iter().any(|host| host.host.touches(target.host()))
     }
 
     /// Whether the entry grants the request.
     #[must_use]
     pub fn covers(&self, method: &str, target: &StrictUrl) -> bool {
         let path = target.url().path();
-        self.names(target)
-            && self.agrees(method, target)
-            && self.has_path(path)
-            && (self.paths.is_none() || !is_ambiguous_path(path))
+        let grants =
+            |paths: &[PathPattern]| !path::is_ambiguous(path) && paths.iter().any(|pattern| pattern.covers(path));
+        self.names(target) && self.agrees(method, target) && self.paths.as_deref().is_none_or(grants)
     }
 
-    /// Whether the entry, as a denial, takes the request away.
+    /// Whether the entry, as a denial, takes the request away. Of a path that servers may read as another one, nobody
+    /// knows that it is none of those denied.
     #[must_use]
     pub fn touches(&self, method: &str, target: &StrictUrl) -> bool {
         let path = target.url().path();
+        let takes = |paths: &[PathPattern]| path::is_unclear(path) || paths.iter().any(|pattern| pattern.touches(path));
         self.hosts.iter().any(|host| host.touches(target))
             && self.agrees(method, target)
-            && (self.has_path(path) || is_ambiguous_path(path))
+            && self.paths.as_deref().is_none_or(takes)
     }
 
     fn agrees(&self, method: &str, target: &StrictUrl) -> bool {
         is_listed(self.schemes.as_deref(), target.url().scheme()) && is_listed(self.methods.as_deref(), method)
-    }
-
-    fn has_path(&self, path: &str) -> bool {
-        self.paths.as_ref().is_none_or(|paths| paths.iter().any(|pattern| pattern.covers(path)))
     }
 }
 
 /// No list means no limit.
 fn is_listed(list: Option<&[Box<str>]>, value: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|known| **known == *value))
-}
-
-/// Paths that servers take apart differently: encoded separators and dots, doubled slashes, dots before parameters.
-fn is_ambiguous_path(path: &str) -> bool {
-    const ENCODED: [&[u8]; 5] = [b"%2f", b"%5c", b"%2e", b"%00", b"%25"];
-    let bytes = path.as_bytes();
-    let has_encoded = bytes.windows(3).any(|window| ENCODED.iter().any(|encoded| window.eq_ignore_ascii_case(encoded)));
-    let has_dots = path.split('/').any(|part| [".", ".."].contains(&part.split(';').next().unwrap_or_default()));
-    has_encoded || has_dots || path.contains("//")
 }
 
 /// The method in the spelling that is sent; an empty one means GET, as in Go.

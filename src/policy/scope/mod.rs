@@ -11,6 +11,7 @@ pub mod glob;
 pub mod headers;
 pub mod http;
 pub mod names;
+pub mod path;
 pub mod tables;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use super::SuggestOptions;
 use crate::policy::document::{self, Permission, PermissionType};
 use crate::policy::scope::config::is_secret;
-use crate::policy::scope::http::HostEntry;
+use crate::policy::scope::http::{HostEntry, METHODS};
 use crate::policy::scope::tables::is_system;
 use crate::policy::{Access, DefaultRules, Policy};
+
+/// Most requests that one `http` entry is taken apart into; a larger one counts as not granted.
+const MAX_REQUESTS: usize = 1_000;
 
 /// One thing that a policy could grant.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,9 +81,11 @@ pub(super) fn reason_to_leave_out(
             "a limit is for an administrator to weigh".to_owned()
         });
     }
-    let has_wildcard =
-        entry.permission().is_some_and(|permission| permission.targets().any(|target| target.contains('*')));
-    if has_wildcard {
+    let has_pattern = |permission: &Permission| {
+        let mut paths = permission.paths.iter().flatten();
+        permission.targets().any(|target| target.contains('*')) || paths.any(|path| path.contains('*'))
+    };
+    if entry.permission().is_some_and(has_pattern) {
         return Some("a pattern is never suggested; write it yourself if it is meant".to_owned());
     }
     if is_only_declared && !options.declared {
@@ -141,11 +146,29 @@ pub(super) fn is_covered(policy: &Policy, entry: &Permission, rules: &DefaultRul
     }
 }
 
+/// Whether every request that the entry names is granted. A path pattern is held against the policy's as it is written:
+/// only what covers all of it has something to put in the place of its stars.
 fn is_url_covered(policy: &Policy, entry: &Permission, target: &str) -> bool {
-    let first = |list: &Option<Vec<String>>| list.as_ref().and_then(|list| list.first()).cloned();
-    let scheme = first(&entry.schemes).unwrap_or_else(|| "https".to_owned());
-    let method = first(&entry.methods).unwrap_or_else(|| "GET".to_owned());
-    let Ok(url) = policy.check_url(&method, &format!("{scheme}://{target}/")) else { return false };
+    let schemes = listed(entry.schemes.as_ref(), &["http", "https"]);
+    let methods = listed(entry.methods.as_ref(), &METHODS);
+    let paths = listed(entry.paths.as_ref(), &["/*"]);
+    if schemes.len() * methods.len() * paths.len() > MAX_REQUESTS {
+        return false;
+    }
+    schemes.iter().all(|scheme| {
+        paths.iter().all(|path| {
+            let url = format!("{scheme}://{target}{path}");
+            methods.iter().all(|method| is_request_covered(policy, entry, method, &url))
+        })
+    })
+}
+
+fn listed<'a>(list: Option<&'a Vec<String>>, all: &[&'a str]) -> Vec<&'a str> {
+    list.map_or_else(|| all.to_vec(), |list| list.iter().map(String::as_str).collect())
+}
+
+fn is_request_covered(policy: &Policy, entry: &Permission, method: &str, url: &str) -> bool {
+    let Ok(url) = policy.check_url(method, url) else { return false };
     // Public or not shows at the connection: an entry that opens a network counts as covered only when it is open.
     entry.allow_private.iter().flatten().all(|network| {
         let address = network.split('/').next().and_then(|address| address.parse().ok());

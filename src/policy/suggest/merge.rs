@@ -3,7 +3,18 @@
 use super::entries::Entry;
 use crate::policy::document::{Permission, PolicyDocument};
 
-/// Adds `entry`: to the entry that differs in its targets only, or as a new one.
+/// A list of an entry. A request has to agree with all of them, so two entries that differ in one list only grant together
+/// what one entry with both lists in one does, and nothing more.
+type List = fn(&mut Permission) -> &mut Option<Vec<String>>;
+
+const LISTS: [List; 4] = [
+    |permission| &mut permission.scope,
+    |permission| &mut permission.methods,
+    |permission| &mut permission.paths,
+    |permission| &mut permission.schemes,
+];
+
+/// Adds `entry`: to the entry that differs in one list only, or as a new one.
 pub(super) fn add(document: &mut PolicyDocument, entry: &Entry) {
     match entry {
         Entry::Permission(permission) => add_permission(&mut document.permissions, permission),
@@ -13,15 +24,19 @@ pub(super) fn add(document: &mut PolicyDocument, entry: &Entry) {
 }
 
 fn add_permission(permissions: &mut Vec<Permission>, new: &Permission) {
-    let without_scope = |permission: &Permission| Permission { scope: None, ..permission.clone() };
-    let twin = permissions
-        .iter_mut()
-        .find(|permission| permission.scope.is_some() && without_scope(permission) == without_scope(new));
-    match (twin.and_then(|twin| twin.scope.as_mut()), &new.scope) {
-        (Some(scope), Some(targets)) => {
-            let missing: Vec<String> = targets.iter().filter(|target| !scope.contains(target)).cloned().collect();
-            scope.extend(missing);
-        }
-        _ => permissions.push(new.clone()),
+    let is_added = LISTS.into_iter().any(|list| permissions.iter_mut().any(|permission| join(permission, new, list)));
+    if !is_added {
+        permissions.push(new.clone());
     }
+}
+
+/// Adds the elements of the list of `new` to that of `permission`, if both have one and agree in everything else.
+fn join(permission: &mut Permission, new: &Permission, list: List) -> bool {
+    let (mut known, mut new) = (permission.clone(), new.clone());
+    let (known_elements, new_elements) = (list(&mut known).take(), list(&mut new).take());
+    let (Some(mut elements), Some(more), true) = (known_elements, new_elements, known == new) else { return false };
+    let missing: Vec<String> = more.into_iter().filter(|element| !elements.contains(element)).collect();
+    elements.extend(missing);
+    *list(permission) = Some(elements);
+    true
 }
