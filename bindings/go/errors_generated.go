@@ -67,6 +67,7 @@ const (
 	ErrPackageAssetTooLarge         Status = 249 // package.asset_too_large
 	ErrPackageUnexpectedCode        Status = 250 // package.unexpected_code
 	ErrPackageTooLarge              Status = 251 // package.too_large
+	ErrPackageNotApproved           Status = 252 // package.not_approved
 	ErrSignatureUnsigned            Status = 300 // signature.unsigned
 	ErrSignatureUntrustedKey        Status = 301 // signature.untrusted_key
 	ErrSignatureBadSignature        Status = 302 // signature.bad_signature
@@ -227,6 +228,7 @@ var statusCodes = map[Status]string{
 	ErrPackageAssetTooLarge:         "package.asset_too_large",
 	ErrPackageUnexpectedCode:        "package.unexpected_code",
 	ErrPackageTooLarge:              "package.too_large",
+	ErrPackageNotApproved:           "package.not_approved",
 	ErrSignatureUnsigned:            "signature.unsigned",
 	ErrSignatureUntrustedKey:        "signature.untrusted_key",
 	ErrSignatureBadSignature:        "signature.bad_signature",

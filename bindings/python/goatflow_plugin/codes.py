@@ -78,6 +78,7 @@ class Status(enum.IntEnum):
     PACKAGE_ASSET_TOO_LARGE = 249
     PACKAGE_UNEXPECTED_CODE = 250
     PACKAGE_TOO_LARGE = 251
+    PACKAGE_NOT_APPROVED = 252
     SIGNATURE_UNSIGNED = 300
     SIGNATURE_UNTRUSTED_KEY = 301
     SIGNATURE_BAD_SIGNATURE = 302
@@ -649,6 +650,13 @@ class PackageTooLarge(PackageError):
 
     default_status = 251
     default_code = "package.too_large"
+
+
+class PackageNotApproved(PackageError):
+    """``package.not_approved`` (252)"""
+
+    default_status = 252
+    default_code = "package.not_approved"
 
 
 class SignatureUnsigned(SignatureError):
@@ -1391,6 +1399,7 @@ ERRORS: Dict[int, Type[PluginError]] = {
     249: PackageAssetTooLarge,
     250: PackageUnexpectedCode,
     251: PackageTooLarge,
+    252: PackageNotApproved,
     300: SignatureUnsigned,
     301: SignatureUntrustedKey,
     302: SignatureBadSignature,
@@ -1563,6 +1572,7 @@ __all__ = [
     "PackageAssetTooLarge",
     "PackageUnexpectedCode",
     "PackageTooLarge",
+    "PackageNotApproved",
     "SignatureUnsigned",
     "SignatureUntrustedKey",
     "SignatureBadSignature",
