@@ -104,16 +104,16 @@ impl Drop for Counted {
 }
 
 impl Slot {
-    /// A slot that nothing serves.
+    /// A slot that nothing serves, and that lets no calls in before somebody says so.
     #[must_use]
-    pub fn new(name: Arc<str>, sandbox: Arc<Sandbox>, enabled: bool) -> Self {
+    pub fn new(name: Arc<str>, sandbox: Arc<Sandbox>) -> Self {
         Self {
             name,
             sandbox,
             traffic: Traffic::default(),
             lane: Arc::default(),
             serving: ArcSwapOption::empty(),
-            enabled: AtomicBool::new(enabled),
+            enabled: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
     }

@@ -175,10 +175,8 @@ impl Manager {
         let (revision, policy) = self.policy_for(&name, request);
         let live = LivePolicy::new(revision, policy);
         let sandbox = Sandbox::new(Arc::clone(&name), live, Arc::clone(&self.services));
-        // Where the store can't be read, the policy blocks the plugin and says so.
-        let enabled = self.policies.store.load_enabled(&name).unwrap_or(None).unwrap_or(true);
         self.restore_evidence(&name, &sandbox);
-        Ok(Arc::new(Slot::new(name, Arc::new(sandbox), enabled)))
+        Ok(Arc::new(Slot::new(name, Arc::new(sandbox))))
     }
 
     fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, luggage: Luggage) -> Result<Arc<str>> {
@@ -189,8 +187,9 @@ impl Manager {
         self.check_running()?;
         self.registry.add(&slot)?;
         check_free(&slot)?;
-        // The policy may have been changed while the plugin was starting.
-        let (revision, policy) = self.policy_for(&slot.name, &request);
+        // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
+        let (revision, policy, enabled) = self.standing_of(&slot.name, &request);
+        slot.set_enabled(enabled);
         plugin.set_limits(&self.runtime_limits(policy.limits()));
         slot.sandbox.policy.replace(revision, policy);
         self.tell_observation(&slot);

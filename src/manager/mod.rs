@@ -207,16 +207,6 @@ impl Manager {
         }
     }
 
-    fn set_enabled(&self, plugin: &str, enabled: bool) -> Result<Arc<Slot>> {
-        self.check_running()?;
-        let slot = self.registry.loaded(plugin)?;
-        let _turn = self.turn();
-        self.policies.store.save_enabled(plugin, enabled, "host")?;
-        slot.set_enabled(enabled);
-        self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
-        Ok(slot)
-    }
-
     /// Lets the host answer a service itself; `None` brings the built-in provider back.
     pub fn provide(&self, service: &str, provider: Option<Box<dyn Provider>>) -> Result<()> {
         let Some(known) = Service::from_name(service) else {

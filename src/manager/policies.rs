@@ -1,6 +1,7 @@
 //! Policies: from the store into force, and changes on the way back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -23,6 +24,10 @@ pub(super) struct Policies {
     seeds: Mutex<BTreeMap<String, Vec<u8>>>,
     /// What was last read or written, by plugin: in force while the store can't be read.
     known: Mutex<BTreeMap<String, Option<StoredPolicy>>>,
+    /// Enablement that was last read or written, by plugin.
+    enabled: Mutex<BTreeMap<String, bool>>,
+    /// Something could not be read since the store was last looked at.
+    is_unread: AtomicBool,
 }
 
 impl Policies {
@@ -32,6 +37,8 @@ impl Policies {
             store: config.open_policy_store()?,
             seeds: Mutex::new(config.policy_texts()?.into_iter().collect()),
             known: Mutex::default(),
+            enabled: Mutex::default(),
+            is_unread: AtomicBool::new(false),
         };
         for (plugin, _) in config.policy_texts()? {
             // What fails here fails again when the plugin is loaded, and blocks it then.
@@ -70,6 +77,7 @@ impl Policies {
                 Ok(stored)
             }
             Err(error) => {
+                self.is_unread.store(true, Ordering::SeqCst);
                 let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 known.get(plugin).cloned().ok_or(error)
             }
@@ -81,6 +89,37 @@ impl Policies {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.insert(plugin.to_owned(), stored);
         before.as_ref() != known.get(plugin)
+    }
+
+    /// Whether the plugin is enabled, as stored now or, while that can't be read, as last known. Nothing stored means that
+    /// it is.
+    pub(super) fn enabled_or_known(&self, plugin: &str) -> Result<bool> {
+        match self.store.load_enabled(plugin) {
+            Ok(stored) => {
+                let enabled = stored.unwrap_or(true);
+                self.remember_enabled(plugin, enabled);
+                Ok(enabled)
+            }
+            Err(error) => {
+                self.is_unread.store(true, Ordering::SeqCst);
+                self.known_enabled(plugin).ok_or(error)
+            }
+        }
+    }
+
+    fn known_enabled(&self, plugin: &str) -> Option<bool> {
+        self.enabled.lock().unwrap_or_else(PoisonError::into_inner).get(plugin).copied()
+    }
+
+    /// Keeps what is stored; true when nothing was known before.
+    pub(super) fn remember_enabled(&self, plugin: &str, enabled: bool) -> bool {
+        let mut known = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(plugin.to_owned(), enabled).is_none()
+    }
+
+    /// Whether something could not be read since this was last asked.
+    pub(super) fn take_unread(&self) -> bool {
+        self.is_unread.swap(false, Ordering::SeqCst)
     }
 }
 
@@ -108,10 +147,30 @@ impl Manager {
         Ok(revision)
     }
 
+    /// Stores enablement and lets it act.
+    pub(super) fn set_enabled(&self, plugin: &str, enabled: bool) -> Result<Arc<Slot>> {
+        self.check_running()?;
+        let slot = self.registry.loaded(plugin)?;
+        let _turn = self.turn();
+        self.policies.store.save_enabled(plugin, enabled, "host")?;
+        slot.set_enabled(enabled);
+        if self.policies.remember_enabled(plugin, enabled)
+            && let Some(generation) = slot.serving()
+        {
+            self.put_in_force(&slot, &generation);
+        }
+        self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
+        Ok(slot)
+    }
+
     /// Compiles what is known to be stored, and lets it act from the next host call on.
     pub(super) fn put_in_force(&self, slot: &Slot, generation: &Generation) {
         let known = self.policies.known.lock().unwrap_or_else(PoisonError::into_inner).get(&*slot.name).cloned();
         let (revision, policy) = compile(&slot.name, Ok(known.flatten()), &generation.request, &self.rules);
+        let policy = match self.policies.known_enabled(&slot.name) {
+            Some(_) => policy,
+            None => enablement_unknown("the policy store could not be read"),
+        };
         generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
         slot.sandbox.policy.replace(revision, policy);
         self.tell_observation(slot);
@@ -158,6 +217,16 @@ impl Manager {
         compile(plugin, self.policies.load_or_known(plugin), request, &self.rules)
     }
 
+    /// As [`Self::policy_for`], with whether the plugin is enabled. Where that can't be read and was never known, it is not
+    /// assumed: the plugin is blocked.
+    pub(super) fn standing_of(&self, plugin: &str, request: &ResourceRequest) -> (u64, Policy, bool) {
+        let (revision, policy) = self.policy_for(plugin, request);
+        match self.policies.enabled_or_known(plugin) {
+            Ok(enabled) => (revision, policy, enabled),
+            Err(problem) => (revision, enablement_unknown(&problem.to_string()), true),
+        }
+    }
+
     pub(super) fn runtime_limits(&self, limits: &Limits) -> RuntimeLimits {
         let bytes = |limit: u64, ceiling: usize| match usize::try_from(limit) {
             Ok(0) | Err(_) => ceiling,
@@ -171,6 +240,11 @@ impl Manager {
             host_calls: limits.host_calls_per_call,
         }
     }
+}
+
+/// The rules of a plugin that may be a disabled one.
+fn enablement_unknown(problem: &str) -> Policy {
+    Policy::blocked(format!("whether the plugin is enabled can't be loaded: {problem}"))
 }
 
 /// Refuses a document that can't be understood, or is another plugin's.

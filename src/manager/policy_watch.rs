@@ -63,7 +63,9 @@ impl Manager {
         match self.policies.store.marker() {
             Ok(marker) => {
                 let now = Some(Ok(marker.unwrap_or(0)));
-                if now == seen || self.refresh() { now } else { seen.filter(|seen| seen.is_err()) }
+                // A load that could not read the store has to be caught up with, although nothing changed.
+                let is_settled = now == seen && !self.policies.take_unread();
+                if is_settled || self.refresh() { now } else { seen.filter(|seen| seen.is_err()) }
             }
             Err(error) => {
                 if !matches!(seen, Some(Err(()))) {
@@ -84,8 +86,13 @@ impl Manager {
 
     /// Puts in force what others stored; false when something could not be read. What is in force stays then.
     fn refresh(&self) -> bool {
+        // In turn, so that a plugin which is being loaded has either read what there is now, or is looked at.
+        let loaded = {
+            let _turn = self.turn();
+            self.registry.all_loaded()
+        };
         // Every plugin is looked at, whatever happens to the one before it.
-        let failures = self.registry.all_loaded().iter().filter(|slot| self.refresh_one(slot).is_err()).count();
+        let failures = loaded.iter().filter(|slot| self.refresh_one(slot).is_err()).count();
         failures == 0
     }
 
@@ -98,8 +105,9 @@ impl Manager {
             slot.set_enabled(enabled);
             self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
         }
+        let was_unknown = self.policies.remember_enabled(&slot.name, enabled);
         let revision = stored.as_ref().map_or(0, |stored| stored.revision);
-        if self.policies.remember(&slot.name, stored) {
+        if self.policies.remember(&slot.name, stored) || was_unknown {
             self.put_in_force(slot, &generation);
             self.emit(Event::new("policy.changed", &slot.name).with("revision", revision));
         }

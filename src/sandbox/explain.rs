@@ -54,6 +54,19 @@ pub(super) fn describe(error: Error, function: &str) -> Error {
     }
 }
 
+/// A refusal as the plugin gets it: what names resolve to inside the host's network is the host's to know.
+pub(super) fn for_guest(error: Error, plugin: &Arc<str>) -> Error {
+    if error.code() != ErrorCode::PolicyHttpAddressDenied {
+        return error;
+    }
+    let detail = |key: &str| error.detail().get(key).cloned().unwrap_or_default();
+    Error::new(error.code(), "the host of the URL has an address that is not public")
+        .with_detail("rule", detail("rule"))
+        .with_detail("target", detail("target"))
+        .with_detail("no_suggestion", "which address it is, and what would open it, is for the administrator to know")
+        .with_plugin(plugin)
+}
+
 /// The entries that the policy lacks for this request; none when that is not what is wrong.
 fn needs(
     error: &Error,

@@ -227,7 +227,7 @@ impl HostApi for Sandbox {
             let error = if error.code().is_denial() { explain::describe(error, function) } else { error };
             let error = error.with_plugin(&self.plugin);
             self.account_failure(context, function, &error);
-            error
+            explain::for_guest(error, &self.plugin)
         })
     }
 

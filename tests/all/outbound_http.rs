@@ -527,6 +527,23 @@ fn names_that_lead_inside_are_refused() {
 }
 
 #[test]
+fn the_address_inside_is_told_to_the_administrator_and_not_to_the_plugin() {
+    let script = names(&[("service.example", &[&["10.11.12.13"]])]);
+    let host = host_with(options(), &script, json!(["service.example"]));
+    let request = json!({"method": "GET", "url": "http://service.example/"}).to_string();
+    let told = host.ask_raw("caller", "http_request", request).unwrap_err();
+    assert_eq!(
+        (&told["code"], &told["detail"]["rule"]),
+        (&json!("policy.http.address_denied"), &json!("http.address"))
+    );
+    assert_eq!(told["detail"]["target"], "http://service.example/");
+    assert!(!told.to_string().contains("10.11.12.13") && told["detail"]["no_suggestion"].is_string(), "{told}");
+    let recorded = &host.stats("caller")["denied"][0];
+    assert_eq!(recorded["code"], "policy.http.address_denied");
+    assert_eq!(recorded["suggestions"][0]["allow_private"], json!(["10.11.12.13/32"]));
+}
+
+#[test]
 fn opened_networks_do_not_open_others() {
     let server = Server::answering([OK]);
     let turns: [&[&str]; 4] = [&["127.0.0.1"], &["169.254.169.254"], &["::1"], &["::ffff:127.0.0.1"]];

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use goatflow_plugin::error::ErrorCode;
 use goatflow_plugin::manager::CallOptions;
 use goatflow_plugin::policy::PolicyStore;
+use goatflow_plugin::providers::file_store::FileStore;
 use goatflow_plugin::providers::sysconfig_store::SysconfigStore;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -152,6 +153,57 @@ fn changes_of_another_process_act_without_a_restart() {
     until("the plugin to be disabled", || host.manager.list()[0]["enabled"] == false);
     theirs.save_enabled("a", true, "them").unwrap();
     until("the plugin to be enabled", || host.manager.list()[0]["enabled"] == true);
+}
+
+#[test]
+fn enablement_is_read_at_every_load() {
+    let site = Site::new();
+    for store in site.stores() {
+        let host = site.host(&store, json!({}));
+        let guest = Guest::named("a");
+        host.load(&guest);
+        assert!(host.call("a", "echo", "x").is_ok());
+        host.manager.unload("a", std::time::Duration::ZERO).unwrap();
+        // Disabled while nothing serves: the look at the store that sees it finds no plugin to disable.
+        let theirs: Box<dyn PolicyStore> = match store["directory"].as_str() {
+            Some(directory) => Box::new(FileStore::open(Path::new(directory)).unwrap()),
+            None => Box::new(SysconfigStore::sqlite(&site.database())),
+        };
+        theirs.save_enabled("a", false, "them").unwrap();
+        host.load(&guest);
+        assert_eq!(host.code("a", "echo", "x", &CallOptions::default()), ErrorCode::LifecycleDisabled, "{store}");
+        host.manager.enable("a").unwrap();
+        assert!(host.call("a", "echo", "x").is_ok());
+    }
+}
+
+#[test]
+fn a_plugin_of_which_nobody_knows_whether_it_is_enabled_is_blocked_and_says_so() {
+    let site = Site::new();
+    let store = &site.stores()[1];
+    let host = site.host(store, json!({}));
+    let file = |name: &str| site.0.path().join("policies").join(name);
+    for name in ["a", "b", "c"] {
+        std::os::unix::fs::symlink("nowhere", file(&format!("{name}.enabled"))).unwrap();
+    }
+    host.load(&Guest::named("a"));
+    assert!(is_blocked(&host));
+    assert!(blocked_reason(&host).contains("whether the plugin is enabled"), "{}", blocked_reason(&host));
+    // A policy is not a word on enablement.
+    host.manager.set_policy("a", reads("ticket").to_string().as_bytes(), None).unwrap();
+    assert!(is_blocked(&host));
+    // The word of the host is.
+    host.manager.enable("a").unwrap();
+    assert!(may_read(&host, "ticket"));
+    // So is the file, as soon as it can be read.
+    host.load(&Guest::named("b"));
+    host.load(&Guest::named("c"));
+    std::fs::remove_file(file("b.enabled")).unwrap();
+    std::fs::remove_file(file("c.enabled")).unwrap();
+    std::fs::write(file("c.enabled"), "0").unwrap();
+    until("the file to act", || host.call("b", "echo", "x").is_ok());
+    let code = |plugin: &str| host.call(plugin, "echo", "x").map(drop).map_err(|error| error.code());
+    until("the other file to act", || code("c") == Err(ErrorCode::LifecycleDisabled));
 }
 
 fn hide(path: &Path) -> PathBuf {

@@ -268,7 +268,16 @@ fn rows_of_the_reference_load_and_the_newest_valid_one_counts() {
         })
         .unwrap();
     assert_eq!(valid, 1);
-    for (value, expected) in [("0", false), ("false", false), ("1", true), ("", true), ("False", true), ("no", true)] {
+    for (value, expected) in [
+        ("0", false),
+        ("false", false),
+        ("\"0\"", false),
+        ("\"false\"", false),
+        ("1", true),
+        ("", true),
+        ("False", true),
+        ("no", true),
+    ] {
         store.save_enabled("a", true, "x").unwrap();
         connection
             .execute("UPDATE sysconfig_modified SET effective_value = ?1 WHERE name = 'Plugin::a::Enabled'", [value])
@@ -543,6 +552,30 @@ fn files_that_are_no_documents_are_errors_and_never_followed() {
     record(&*store);
     std::fs::write(file("audit.jsonl"), "nonsense\n").unwrap();
     assert_eq!(code_of(place.open().load("a")), ErrorCode::EnvironmentStore);
+}
+
+#[test]
+fn a_file_enables_a_plugin_only_by_saying_so() {
+    let place = Place::new(Kind::File);
+    let store = place.open();
+    assert_eq!(store.load_enabled("a").unwrap(), None);
+    for (text, expected) in [
+        ("1\n", true),
+        ("true", true),
+        (" 1 ", true),
+        ("0\n", false),
+        ("false", false),
+        ("", false),
+        ("False", false),
+        ("no", false),
+        ("0 # off", false),
+        ("\"0\"", false),
+        ("0\0", false),
+        ("\u{feff}0", false),
+    ] {
+        std::fs::write(place.path().join("a.enabled"), text).unwrap();
+        assert_eq!(store.load_enabled("a").unwrap(), Some(expected), "{text:?}");
+    }
 }
 
 #[test]

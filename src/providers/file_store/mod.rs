@@ -124,7 +124,8 @@ impl PolicyStore for FileStore {
     fn load_enabled(&self, plugin: &str) -> Result<Option<bool>> {
         check_name(plugin)?;
         let text = self.directory.read(&format!("{plugin}{ENABLED}"))?;
-        Ok(text.map(|text| !matches!(text.trim_ascii(), b"0" | b"false")))
+        // What an editor or a full disk left of it does not enable a plugin that was disabled.
+        Ok(text.map(|text| matches!(text.trim_ascii(), b"1" | b"true")))
     }
 
     fn save_enabled(&self, plugin: &str, enabled: bool, actor: &str) -> Result<()> {

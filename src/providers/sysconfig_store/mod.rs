@@ -248,7 +248,8 @@ impl PolicyStore for SysconfigStore {
                 Ok(row.and_then(|row| row.into_iter().next()).map(Cell::into_bytes))
             }
         })?;
-        Ok(value.map(|value| !matches!(value.as_slice(), b"0" | b"false")))
+        // As the reference reads it; a JSON text means what it says.
+        Ok(value.map(|value| !matches!(value.as_slice(), b"0" | b"false" | b"\"0\"" | b"\"false\"")))
     }
 
     fn save_enabled(&self, plugin: &str, enabled: bool, actor: &str) -> Result<()> {
