@@ -110,6 +110,10 @@ fn refusals_usage_and_environment_have_their_own_exit_codes() {
     assert!(!Path::new(&cli.path("plugins")).exists(), "nothing was made");
     assert_eq!(cli.run("package inspect none.zip --json").0, 1);
     assert_eq!(cli.run("package inspect --json").0, 2);
+    assert_eq!(cli.run("package inspect . --json").0, 1, "a directory is no package that is refused");
+    assert_eq!(cli.run("verify text.zip --sig . --json").0, 1);
+    assert_eq!(cli.run("package rollback stats --dir mistyped").0, 1);
+    assert!(!cli.path("mistyped").exists());
     assert_eq!(cli.run("verify text.zip --key 00 --json").0, 1);
     assert_eq!(cli.run("package rollback stats --dir plugins").0, 1);
     std::fs::write(cli.path("loose.key"), "00".repeat(32)).unwrap();

@@ -40,7 +40,7 @@ impl Store {
             kept.replace(&place)?;
             Release { files: known.files.clone(), ..fresh }
         } else {
-            self.stage(package, kept.clone())?
+            self.stage(package, kept)?
         };
         if package.admitted.detached.is_some() || package.admitted.note.is_some() {
             return Ok(release);
