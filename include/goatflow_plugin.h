@@ -1424,7 +1424,8 @@ int32_t goatflow_plugin_package_rollback(const struct goatflow_plugin_manager *m
  * Parameters:
  * - `manager`: the manager.
  * - `name`, `name_len`: name of the package.
- * - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+ * - `version`, `version_len`: version, or key, that was looked at: no other is approved; `(NULL, 0)` = whichever waits.
+ * - `out_json`: JSON object: what was done, what was approved, versions; release with `goatflow_plugin_buffer_free`.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any; changes of installed packages wait for each other, also those of other processes.
@@ -1438,11 +1439,14 @@ int32_t goatflow_plugin_package_rollback(const struct goatflow_plugin_manager *m
 int32_t goatflow_plugin_package_approve(const struct goatflow_plugin_manager *manager,
                                         const char *name,
                                         size_t name_len,
+                                        const char *version,
+                                        size_t version_len,
                                         struct goatflow_plugin_buffer *out_json,
                                         const struct goatflow_plugin_error **out_error);
 
 /**
- * Remove a package, or one version of it that is not the current one. What is loaded stays loaded.
+ * Remove a package, or one version of it that is not the current one. What is loaded stays loaded, but its files can't be
+ * read any more.
  *
  * Parameters:
  * - `manager`: the manager.

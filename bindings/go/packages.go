@@ -47,9 +47,10 @@ func (m *Manager) RollbackPackage(name string) (json.RawMessage, error) {
 	return m.packageDocument(C.GFP_PACKAGE_ROLLBACK, name, nil)
 }
 
-// ApprovePackage approves what the waiting version asks for and makes it the current one.
-func (m *Manager) ApprovePackage(name string) (json.RawMessage, error) {
-	return m.packageDocument(C.GFP_PACKAGE_APPROVE, name, nil)
+// ApprovePackage approves what the waiting version asks for and makes it the current one. With the version (or key) that
+// was looked at, no other is approved; an empty one approves whichever waits.
+func (m *Manager) ApprovePackage(name, version string) (json.RawMessage, error) {
+	return m.packageDocument(C.GFP_PACKAGE_APPROVE, name, []byte(version))
 }
 
 // RemovePackage removes one version of a package that is not the current one, or all of it if version is empty.

@@ -80,7 +80,11 @@ func TestPackagesAndTrust(t *testing.T) {
 	if _, err := manager.InstallPackage(filepath.Join(directory, "none.zip"), goatflowplugin.InstallOptions{}); !errors.Is(err, goatflowplugin.ErrPackageNotFound) {
 		t.Fatal(err)
 	}
-	for _, change := range []func(string) (json.RawMessage, error){manager.RollbackPackage, manager.ApprovePackage} {
+	for _, change := range []func(string) (json.RawMessage, error){
+		manager.RollbackPackage,
+		func(name string) (json.RawMessage, error) { return manager.ApprovePackage(name, "") },
+		func(name string) (json.RawMessage, error) { return manager.ApprovePackage(name, "9.9.9") },
+	} {
 		if _, err := change("none"); !errors.Is(err, goatflowplugin.ErrPackageNotInstalled) {
 			t.Fatal(err)
 		}

@@ -224,7 +224,7 @@ int32_t gfp_package(const gfp_library *library, int which, uintptr_t manager, co
       : which == GFP_PACKAGE_LIST     ? library->package_list(handle, &result, &error)
       : which == GFP_PACKAGE_LOAD     ? library->package_load(handle, text, text_len, &error)
       : which == GFP_PACKAGE_ROLLBACK ? library->package_rollback(handle, text, text_len, &result, &error)
-      : which == GFP_PACKAGE_APPROVE  ? library->package_approve(handle, text, text_len, &result, &error)
+      : which == GFP_PACKAGE_APPROVE  ? library->package_approve(handle, text, text_len, more, more_len, &result, &error)
       : which == GFP_PACKAGE_REMOVE   ? library->package_remove(handle, text, text_len, more, more_len, &result, &error)
       : which == GFP_ASSET_LIST       ? library->asset_list(handle, text, text_len, &result, &error)
       : which == GFP_ASSET_READ       ? library->asset_read(handle, text, text_len, more, more_len, &result, &error)

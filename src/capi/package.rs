@@ -183,7 +183,8 @@ pub unsafe extern "C" fn goatflow_plugin_package_rollback(
 /// Parameters:
 /// - `manager`: the manager.
 /// - `name`, `name_len`: name of the package.
-/// - `out_json`: JSON object: what was done, versions; release with `goatflow_plugin_buffer_free`.
+/// - `version`, `version_len`: version, or key, that was looked at: no other is approved; `(NULL, 0)` = whichever waits.
+/// - `out_json`: JSON object: what was done, what was approved, versions; release with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
 /// Threads: any; changes of installed packages wait for each other, also those of other processes.
@@ -198,6 +199,8 @@ pub unsafe extern "C" fn goatflow_plugin_package_approve(
     manager: *const goatflow_plugin_manager,
     name: *const c_char,
     name_len: usize,
+    version: *const c_char,
+    version_len: usize,
     out_json: *mut goatflow_plugin_buffer,
     out_error: *mut *const goatflow_plugin_error,
 ) -> i32 {
@@ -206,12 +209,15 @@ pub unsafe extern "C" fn goatflow_plugin_package_approve(
     guard(out_error, || {
         let out = args.out(out_json, "out_json")?;
         let manager = args.handle(&MANAGERS, manager, "manager")?;
-        out.set(manager.approve_package(args.text(name, name_len, "name")?, None)?.into());
+        let name = args.text(name, name_len, "name")?;
+        let version = Some(args.text(version, version_len, "version")?).filter(|version| !version.is_empty());
+        out.set(manager.approve_package(name, version)?.into());
         Ok(())
     })
 }
 
-/// Remove a package, or one version of it that is not the current one. What is loaded stays loaded.
+/// Remove a package, or one version of it that is not the current one. What is loaded stays loaded, but its files can't be
+/// read any more.
 ///
 /// Parameters:
 /// - `manager`: the manager.

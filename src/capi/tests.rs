@@ -125,7 +125,7 @@ fn statuses() -> Vec<(&'static str, i32)> {
         injected!(package::goatflow_plugin_package_list(null(), null_mut(), null_mut())),
         injected!(package::goatflow_plugin_package_load(null(), null(), 0, null_mut())),
         injected!(package::goatflow_plugin_package_rollback(null(), null(), 0, null_mut(), null_mut())),
-        injected!(package::goatflow_plugin_package_approve(null(), null(), 0, null_mut(), null_mut())),
+        injected!(package::goatflow_plugin_package_approve(null(), null(), 0, null(), 0, null_mut(), null_mut())),
         injected!(package::goatflow_plugin_package_remove(null(), null(), 0, null(), 0, null_mut(), null_mut())),
         injected!(package::goatflow_plugin_asset_list(null(), null(), 0, null_mut(), null_mut())),
         injected!(package::goatflow_plugin_asset_read(null(), null(), 0, null(), 0, null_mut(), null_mut())),

@@ -65,7 +65,7 @@ pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>>
     };
     if let Some(store) = store {
         let registration = plugin.registration();
-        let version = version.as_deref().unwrap_or(registration.version());
+        let version = version.as_deref().unwrap_or_else(|| registration.version());
         let subject = Subject { name: registration.name(), version, permissions_sha256: None };
         // Not before it has started: a release that does not must leave the way back to the working one open.
         match store.remember(&verified, &subject) {

@@ -46,7 +46,7 @@ fn read_checked(
     let file = options.open(path).map_err(|error| io("read", path, error))?;
     let metadata = file.metadata().map_err(|error| io("read", path, error))?;
     if !metadata.is_file() {
-        return Err(Error::new(ErrorCode::PackageModuleInvalid, format!("`{}` is not a regular file", shown(path))));
+        return Err(Error::new(ErrorCode::EnvironmentIo, format!("`{}` is not a regular file", shown(path))));
     }
     check(&metadata)?;
     let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(max_bytes);

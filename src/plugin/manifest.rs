@@ -63,6 +63,7 @@ pub struct Manifest {
     #[serde(deserialize_with = "null_is_default")]
     pub homepage: String,
     /// What the author asks for, as written; the policy layer reads it.
+    #[serde(deserialize_with = "crate::json::unique_value")]
     pub resources: Value,
 }
 

@@ -110,6 +110,10 @@ fn refusals_usage_and_environment_have_their_own_exit_codes() {
     assert!(!Path::new(&cli.path("plugins")).exists(), "nothing was made");
     assert_eq!(cli.run("package inspect none.zip --json").0, 1);
     assert_eq!(cli.run("package inspect --json").0, 2);
+    assert_eq!(cli.run("package inspect . --json").0, 1, "a directory is no package that is refused");
+    assert_eq!(cli.run("verify text.zip --sig . --json").0, 1);
+    assert_eq!(cli.run("package rollback stats --dir mistyped").0, 1);
+    assert!(!cli.path("mistyped").exists());
     assert_eq!(cli.run("verify text.zip --key 00 --json").0, 1);
     assert_eq!(cli.run("package rollback stats --dir plugins").0, 1);
     std::fs::write(cli.path("loose.key"), "00".repeat(32)).unwrap();
@@ -159,4 +163,95 @@ fn raw_signatures_get_the_published_verdicts() {
             assert_eq!(answer["accept"], vector["expected"] == "accept", "{}", vector["id"]);
         }
     }
+}
+
+#[test]
+fn what_is_no_package_is_not_accepted_by_any_command() {
+    let cli = Cli::new();
+    cli.source("1.0.0", &json!({}));
+    cli.json("pack source -o one.zip --json");
+    let mut prepended = b"#!/bin/sh\n".to_vec();
+    prepended.extend(std::fs::read(cli.path("one.zip")).unwrap());
+    for bytes in [&prepended[..], b"junk", b"", b"\0asm\x01\0\0\0"] {
+        std::fs::write(cli.path("no.zip"), bytes).unwrap();
+        for command in ["verify", "package inspect"] {
+            assert!(cli.refusal(&format!("{command} no.zip --json")).starts_with("package.archive."));
+        }
+    }
+    std::fs::write(cli.path("no.wasm"), "junk").unwrap();
+    assert_eq!(cli.refusal("verify no.wasm --json"), "package.module_invalid");
+    assert_eq!(cli.json("verify source/stats.wasm --json")["accepted"], true);
+    cli.source("../../x", &json!({}));
+    assert_eq!(cli.run("pack source -o bad.zip --json").0, 1);
+    assert!(!cli.path("bad.zip").exists());
+    let files = [("manifest.json", r#"{"name":"stats","version":"../../x"}"#), ("assets/a", "a")];
+    let limits = goatflow_plugin::package::archive::Limits::default();
+    let bytes = goatflow_plugin::package::archive::write(files, &limits).unwrap();
+    std::fs::write(cli.path("bad.zip"), bytes).unwrap();
+    for command in ["verify", "package inspect", "package install"] {
+        assert_eq!(cli.refusal(&format!("{command} bad.zip --json")), "package.version_invalid", "{command}");
+    }
+}
+
+#[test]
+fn a_package_never_holds_a_private_key() {
+    let cli = Cli::new();
+    cli.source("1.0.0", &json!({}));
+    std::fs::write(cli.path("source/assets/tls.PEM"), "x").unwrap();
+    cli.json("keygen source/goatflow-plugin.key --json");
+    cli.json("pack source -o one.zip --json");
+    let listed = cli.json("package inspect one.zip --json")["entries"].to_string();
+    assert!(!listed.contains("key") && !listed.contains("PEM") && listed.contains("assets/a.txt"), "{listed}");
+    std::fs::rename(cli.path("source/goatflow-plugin.key"), cli.path("source/assets/notes.txt")).unwrap();
+    assert_eq!(cli.run("pack source -o two.zip --json").0, 1);
+    assert!(!cli.path("two.zip").exists());
+}
+
+#[test]
+fn whoever_adds_a_signature_signs_what_the_package_says() {
+    let cli = Cli::new();
+    cli.json("keygen a.key --json");
+    cli.json("keygen b.key --json");
+    cli.source("1.0.0", &json!({}));
+    cli.json("pack source -o one.zip --json");
+    let said = cli.json("sign one.zip --key a.key --sequence 7 --json")["statement"].clone();
+    assert_eq!((&said["name"], &said["version"], &said["sequence"]), (&json!("stats"), &json!("1.0.0"), &json!(7)));
+    assert_eq!(cli.json("sign one.zip --key b.key --cosign --json")["statement"], said);
+    for lie in
+        ["--name evil --plugin-version 1.0.0", "--name stats --plugin-version 9", "--name stats --plugin-version 1.0.0"]
+    {
+        // The last one leaves out what the package may ask for.
+        cli.json(&format!("sign one.zip --key a.key --sequence 8 {lie} --json"));
+        let before = std::fs::read(cli.path("one.zip.gksig")).unwrap();
+        assert_eq!(cli.run("sign one.zip --key b.key --cosign --json").0, 1, "{lie}");
+        assert_eq!(std::fs::read(cli.path("one.zip.gksig")).unwrap(), before);
+    }
+    assert_eq!(cli.run("sign one.zip --key b.key --cosign --days 3").0, 2, "it would be ignored");
+    for days in ["4000000", "18446744073709551615", "0"] {
+        assert_eq!(cli.run(&format!("sign one.zip --key a.key --sequence 9 --days {days}")).0, 2, "{days}");
+    }
+}
+
+#[test]
+fn what_is_to_be_approved_is_printed_as_it_is_and_nothing_else() {
+    let cli = Cli::new();
+    let pack = |version: &str, scope: &[&str]| {
+        cli.source(version, &json!({"resources": {"permissions": [{"type": "db", "access": "read", "scope": scope}]}}));
+        cli.json("pack source -o one.zip --json");
+    };
+    pack("1.0.0", &[]);
+    cli.json("package install one.zip --dir plugins --json");
+    pack("2.0.0", &["ticket", "a\r\u{1b}[2K\u{1b}[1A", "b\u{202e}c"]);
+    let (code, text) = cli.run("package install one.zip --dir plugins");
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[2], "  db read on ticket");
+    let command = lines[3].strip_prefix("approve it with: goatflow-plugin ").unwrap();
+    assert!(
+        command.starts_with("package approve stats --only 2.0.0-") && command.ends_with(" --dir plugins"),
+        "{command}"
+    );
+    assert_eq!(lines.len(), 4);
+    assert_eq!(cli.run("package approve stats --only 3.0.0 --dir plugins").0, 1);
+    assert_eq!(field(&cli.json(&format!("{command} --json")), "current"), "2.0.0");
 }

@@ -47,7 +47,7 @@ static void packages(manager_t m) {
     CHECK_STATUS(goatflow_plugin_package_load(m, S("none"), ERR), PACKAGE_NOT_INSTALLED);
     CHECK_STATUS(goatflow_plugin_package_load(m, S("../none"), ERR), PACKAGE_NAME_INVALID);
     CHECK_STATUS(goatflow_plugin_package_rollback(m, S("none"), &out, ERR), PACKAGE_NOT_INSTALLED);
-    CHECK_STATUS(goatflow_plugin_package_approve(m, S("none"), &out, ERR), PACKAGE_NOT_INSTALLED);
+    CHECK_STATUS(goatflow_plugin_package_approve(m, S("none"), EMPTY, &out, ERR), PACKAGE_NOT_INSTALLED);
     CHECK_STATUS(goatflow_plugin_package_remove(m, S("none"), EMPTY, &out, ERR), PACKAGE_NOT_INSTALLED);
     CHECK_STATUS(goatflow_plugin_asset_list(m, S("none"), &out, ERR), LIFECYCLE_PLUGIN_NOT_FOUND);
     CHECK_STATUS(goatflow_plugin_asset_read(m, S("none"), S("x"), &out, ERR), LIFECYCLE_PLUGIN_NOT_FOUND);

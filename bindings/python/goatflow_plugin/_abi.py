@@ -190,7 +190,7 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "package_list": (_STATUS, [_HANDLE, _OUT_BUFFER, _OUT_ERROR]),
     "package_load": (_STATUS, [_HANDLE, *_BYTES, _OUT_ERROR]),
     "package_rollback": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
-    "package_approve": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "package_approve": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "package_remove": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "asset_list": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "asset_read": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),

@@ -44,9 +44,12 @@ class Packages:
         report: Dict[str, Any] = fetch_json(self._c, self._c.package_rollback, self.handle, *text(name))
         return report
 
-    def approve_package(self, name: str) -> Dict[str, Any]:
-        """Approves what the waiting version asks for and makes it the current one."""
-        report: Dict[str, Any] = fetch_json(self._c, self._c.package_approve, self.handle, *text(name))
+    def approve_package(self, name: str, version: Optional[str] = None) -> Dict[str, Any]:
+        """Approves what the waiting version asks for and makes it the current one.
+
+        With the version (or key) that was looked at, no other is approved."""
+        which = (None, 0) if version is None else text(version)
+        report: Dict[str, Any] = fetch_json(self._c, self._c.package_approve, self.handle, *text(name), *which)
         return report
 
     def remove_package(self, name: str, version: Optional[str] = None) -> Dict[str, Any]:

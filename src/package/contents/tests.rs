@@ -38,6 +38,12 @@ fn packages_that_leave_open_what_runs_are_refused() {
         (&[("plugin.yaml", "name: a\nwasm: lib"), ("lib/x.wasm", "")], "package.module_missing"),
         (&[("plugin.yaml", "name: A")], "package.name_invalid"),
         (&[("plugin.yaml", "version: 1")], "package.manifest_invalid"),
+        (
+            &[("manifest.json", r#"{"name":"a","resources":{"permissions":[],"permissions":[]}}"#)],
+            "package.manifest_invalid",
+        ),
+        (&[("manifest.json", r#"{"name":"a","resources":[{"x":1,"x":2}]}"#)], "package.manifest_invalid"),
+        (&[("plugin.yaml", "name: a\nresources:\n  memory_mb: 1\n  memory_mb: 2")], "package.manifest_invalid"),
         (&[("plugin.yaml", "name: a\nruntime: template"), ("x.wasm", "")], "package.unexpected_code"),
         (&[("plugin.yaml", "name: a\nruntime: template"), ("assets/x.so", "")], "package.unexpected_code"),
         (&[("plugin.yaml", "name: a\nruntime: template\nwasm: x"), ("x", "")], "package.unexpected_code"),

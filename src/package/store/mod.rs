@@ -27,7 +27,7 @@ use super::lock::Lock;
 use super::{Opened, files};
 use crate::error::{Error, ErrorCode, Result};
 use crate::plugin::RuntimeKind;
-use crate::plugin::name::{check_name, shorten};
+use crate::plugin::name::{check_name, folded, shorten};
 pub use known::is_read_only;
 use report::describe;
 pub use report::status_json;
@@ -95,6 +95,7 @@ impl Store {
         }
         let (_lock, mut state) = self.begin()?;
         let name = package.contents.manifest.name.clone();
+        check_distinct(&state, &name)?;
         let history = state.history(&name);
         let outdated = package.admitted.verified.check_history(&package.contents.subject(), &history);
         let is_downgrade = outdated.is_err();
@@ -275,6 +276,17 @@ impl Store {
             ErrorCode::PackageStateInvalid,
             format!("the directory of packages `{}` is not used: {problem}", files::shown(&self.root)),
         ))
+    }
+}
+
+/// Of two names that differ in `-` and `_` only, just one could ever be loaded.
+fn check_distinct(state: &State, name: &str) -> Result<()> {
+    match state.packages.keys().find(|known| *known != name && folded(known) == folded(name)) {
+        None => Ok(()),
+        Some(twin) => Err(Error::new(
+            ErrorCode::PackageNameInvalid,
+            format!("the name `{name}` is too close to `{twin}`, which is installed"),
+        )),
     }
 }
 

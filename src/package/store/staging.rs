@@ -36,13 +36,14 @@ impl Store {
         }
         let place = self.root.join(name).join(&key);
         let kept = Kept::beside(&place, package);
+        let (is_signed, is_brought) = (kept.is_some(), Kept::default().or(package).is_some());
         let release = if is_intact(&place, package, known) {
             kept.replace(&place)?;
             Release { files: known.files.clone(), ..fresh }
         } else {
-            self.stage(package, kept.clone())?
+            self.stage(package, kept)?
         };
-        if package.admitted.detached.is_some() || package.admitted.note.is_some() {
+        if is_brought || !is_signed {
             return Ok(release);
         }
         // The signatures that are kept are the ones that were recorded.
@@ -113,11 +114,12 @@ impl Kept {
     }
 
     fn or(self, package: &Package) -> Self {
-        let brought = &package.admitted;
-        if brought.detached.is_none() && brought.note.is_none() {
-            return self;
-        }
-        Self { detached: brought.detached.clone(), note: brought.note.clone() }
+        let brought = Self { detached: package.admitted.detached.clone(), note: package.admitted.note.clone() };
+        if brought.is_some() { brought } else { self }
+    }
+
+    fn is_some(&self) -> bool {
+        self.detached.is_some() || self.note.is_some()
     }
 
     fn texts(&self) -> [(&'static str, Option<&Vec<u8>>); 2] {

@@ -103,3 +103,14 @@ fn a_service_of_another_user_may_read_the_record() {
     let mode = std::fs::metadata(place.store.root.join("state.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
 }
+
+#[test]
+fn names_that_could_be_mixed_up_are_not_installed_side_by_side() {
+    let place = Place::new();
+    for (name, slug) in [("a-b", None), ("a_b", Some("package.name_invalid")), ("a-c", None)] {
+        let files = [("manifest.json", json!({"name": name, "version": "1"}).to_string()), ("x.wasm", String::new())];
+        let path = place.directory.path().join("twin.zip");
+        std::fs::write(&path, archive::write(files, &place.gate.limits).unwrap()).unwrap();
+        assert_eq!(place.install(&path).err().map(|error| error.code().slug()), slug, "{name}");
+    }
+}

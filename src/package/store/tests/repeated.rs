@@ -72,6 +72,12 @@ fn a_kept_signature_that_is_gone_is_noticed() {
         std::fs::remove_file(beside(&tree, extension)).unwrap();
         assert_eq!(place.refused(place.code()), "package.changed", "{extension}");
     }
+    // Whoever installs the package again without any decides that it goes without.
+    std::fs::remove_file(beside(&package, "sig")).unwrap();
+    std::fs::remove_file(beside(&package, "gksig")).unwrap();
+    let options = InstallOptions { allow_downgrade: true, ..InstallOptions::default() };
+    place.store.install(&place.gate, &package, options, &|_| {}).unwrap();
+    assert_eq!((place.code().unwrap().as_str(), release(&place).status.as_str()), ("code of 1.0.0", "unsigned"));
 }
 
 #[test]
