@@ -149,7 +149,7 @@ fn every_system_call_may_fail_or_be_the_last_one() {
         let prepare = || {
             let plugins = tempfile::tempdir_in(work.path()).unwrap();
             let place = plugins.path().to_str().unwrap().to_owned();
-            let mut run = |file: &Path| {
+            let run = |file: &Path| {
                 let arguments = ["package", "install", file.to_str().unwrap(), "--dir", &place];
                 assert!(Command::new(PROGRAM).args(arguments).stdout(Stdio::null()).status().unwrap().success());
             };
