@@ -149,8 +149,8 @@ impl Store {
                 })
             };
             let pending = installed.pending.clone().filter(meant).ok_or_else(|| {
-                let what =
-                    version.map_or("no version".to_owned(), |version| format!("version {}", shorten(version, 80)));
+                let what = version
+                    .map_or_else(|| "no version".to_owned(), |version| format!("version {}", shorten(version, 80)));
                 let verb = if version.is_some() { "does not wait" } else { "waits" };
                 Error::new(
                     ErrorCode::PackageNothingPending,

@@ -67,7 +67,7 @@ impl Store {
         let release = release_of(package, written.into_iter().map(|file| (file.name, file.sha256)).collect());
         let kept = staging.join("package.zip");
         files::write_new(&kept, &package.admitted.bytes, 0o644)?;
-        let mut moves = vec![(tree, None), (kept.clone(), Some("zip"))];
+        let mut moves = vec![(tree, None), (kept, Some("zip"))];
         for (extension, text) in signatures.texts() {
             if let Some(text) = text {
                 let path = staging.join(extension);
