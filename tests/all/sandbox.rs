@@ -813,6 +813,43 @@ fn the_second_wall_holds_when_the_gate_is_fooled() {
     assert_eq!(wall.run(false, "SELECT login FROM people, users", people), Err(ErrorCode::HostDatabase));
 }
 
+/// SQLite gives the name of a WITH item where it gives the view or trigger that reaches a table.
+#[test]
+fn a_with_item_is_no_view_or_trigger_for_the_second_wall() {
+    let wall = Wall::new(
+        "CREATE TRIGGER on_note AFTER INSERT ON notes BEGIN INSERT INTO audit (body) VALUES (new.body); END;
+         CREATE VIEW busy AS SELECT id FROM ticket;",
+    );
+    let reading = || Lies { reads: &["busy", "people"], writes: &[] };
+    for sql in [
+        "WITH busy AS (SELECT pw FROM users) SELECT * FROM busy, main.busy AS b",
+        "WITH Busy(x) AS MATERIALIZED (SELECT pw FROM users) SELECT * FROM busy, main.busy AS b",
+        "WITH \"busy\" AS (SELECT pw FROM users) SELECT * FROM busy",
+        "SELECT (WITH busy AS (SELECT pw FROM users) SELECT pw FROM busy) FROM people",
+    ] {
+        assert_eq!(wall.run(false, sql, reading()), Err(ErrorCode::HostDatabase), "{sql}");
+    }
+    for sql in [
+        "WITH on_note AS (SELECT pw FROM users) INSERT INTO notes (body) SELECT pw FROM on_note",
+        "INSERT INTO notes (body) WITH on_note AS (SELECT pw FROM users) SELECT pw FROM on_note",
+        "INSERT INTO notes (body) WITH [on_note](x) AS (SELECT pw FROM users) SELECT x FROM on_note",
+    ] {
+        let writing = Lies { reads: &[], writes: &["notes"] };
+        assert_eq!(wall.run(true, sql, writing), Err(ErrorCode::HostDatabase), "{sql}");
+    }
+    // Views beside WITH items of other names, and triggers, still reach their tables.
+    let sql = "WITH x AS (SELECT login FROM people) SELECT x.login, (SELECT min(id) FROM busy) AS id FROM x";
+    assert_eq!(wall.run(false, sql, reading()), Ok(r#"[{"id":1,"login":"root"}]"#.into()));
+    // A view of nothing but keys.
+    for sql in ["SELECT count(*) AS n FROM busy", "SELECT count(id) AS n FROM busy", "SELECT max(id) AS n FROM busy"] {
+        assert_eq!(wall.run(false, sql, reading()), Ok(r#"[{"n":2}]"#.into()), "{sql}");
+    }
+    assert_eq!(wall.run(false, "SELECT 1 FROM busy, users", reading()), Err(ErrorCode::HostDatabase));
+    let writing = Lies { reads: &[], writes: &["notes"] };
+    let sql = "WITH x AS (SELECT 'a' AS body) INSERT INTO notes (body) SELECT body FROM x";
+    assert_eq!(wall.run(true, sql, writing), Ok(r#"{"affected":1}"#.into()));
+}
+
 #[test]
 fn an_unchecked_statement_never_reaches_the_database() {
     let wall = Wall::new("");

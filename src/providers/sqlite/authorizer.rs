@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
+use super::with_items;
 use crate::host::request::TableFacts;
 
 /// Table functions of SQLite that read nothing but their arguments; it asks about their columns like about a table's.
@@ -50,7 +51,15 @@ enum Mode {
     /// The library's own statements.
     Open,
     /// A plugin's statement.
-    Facts(Arc<dyn TableFacts>),
+    Statement(Arc<Admitted>),
+}
+
+/// A plugin's statement as the gate understood it.
+struct Admitted {
+    facts: Arc<dyn TableFacts>,
+    /// What the text could declare as WITH items. SQLite gives the name of an item as the accessor of what it reads, as if it
+    /// were a view or trigger of that name.
+    items: HashSet<String>,
 }
 
 /// What the owner of the database tied together; names in lower case.
@@ -100,8 +109,9 @@ impl Wall {
     }
 
     /// Lets a plugin's statement pass while `work` runs, as far as `facts` go.
-    pub(super) fn admit<T>(&self, facts: &Arc<dyn TableFacts>, work: impl FnOnce() -> T) -> T {
-        self.under(Mode::Facts(Arc::clone(facts)), work)
+    pub(super) fn admit<T>(&self, facts: &Arc<dyn TableFacts>, sql: &str, work: impl FnOnce() -> T) -> T {
+        let admitted = Admitted { facts: Arc::clone(facts), items: with_items::declared(sql) };
+        self.under(Mode::Statement(Arc::new(admitted)), work)
     }
 
     fn under<T>(&self, mode: Mode, work: impl FnOnce() -> T) -> T {
@@ -120,11 +130,13 @@ impl Wall {
 
 impl Rules {
     fn decide(&mut self, context: &AuthContext<'_>) -> Authorization {
-        let facts = match &self.mode {
+        let statement = match &self.mode {
             Mode::Shut => return Authorization::Deny,
             Mode::Open => return Authorization::Allow,
-            Mode::Facts(facts) => Arc::clone(facts),
+            Mode::Statement(statement) => Arc::clone(statement),
         };
+        let facts = &*statement.facts;
+        let accessor = context.accessor.map(str::to_ascii_lowercase).filter(|name| !statement.items.contains(name));
         let passes = match context.action {
             AuthAction::Select | AuthAction::Recursive => true,
             // The SQL gate has the list of functions; what could leave the database is not even built in.
@@ -132,15 +144,17 @@ impl Rules {
             AuthAction::Read { table_name, column_name } => {
                 facts.reads(table_name)
                     || facts.writes(table_name)
-                    || self.is_tied(&*facts, table_name, context.accessor)
+                    || self.is_tied(facts, table_name, accessor)
                     || self.schema.owner_of_shadow(table_name).is_some_and(|t| facts.reads(t) || facts.writes(t))
+                    // What is below a view is asked about again, as a table without columns, once its query stands in place of it.
+                    || column_name.is_empty() && self.reached.contains(&table_name.to_ascii_lowercase())
                     || self.schema.is_no_table(table_name) && (column_name.is_empty() || is_pseudo_table(table_name))
             }
             AuthAction::Insert { table_name }
             | AuthAction::Update { table_name, .. }
             | AuthAction::Delete { table_name } => {
                 facts.writes(table_name)
-                    || self.is_tied(&*facts, table_name, context.accessor)
+                    || self.is_tied(facts, table_name, accessor)
                     || self.schema.owner_of_shadow(table_name).is_some_and(|table| facts.writes(table))
             }
             // Full text search asks whether somebody else has written.
@@ -153,9 +167,9 @@ impl Rules {
     }
 
     /// True when the owner of the schema tied `table` to what the statement may touch.
-    fn is_tied(&mut self, facts: &dyn TableFacts, table: &str, accessor: Option<&str>) -> bool {
+    fn is_tied(&mut self, facts: &dyn TableFacts, table: &str, accessor: Option<String>) -> bool {
         let table = table.to_ascii_lowercase();
-        if let Some(accessor) = accessor.map(str::to_ascii_lowercase) {
+        if let Some(accessor) = accessor {
             let through_view = self.schema.views.contains(&accessor)
                 && (facts.reads(&accessor) || facts.writes(&accessor) || self.reached.contains(&accessor));
             let through_trigger = self

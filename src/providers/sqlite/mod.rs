@@ -2,6 +2,7 @@
 
 mod authorizer;
 mod rows;
+mod with_items;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -192,7 +193,7 @@ impl Session {
         let answer = self.watched(context, |session| {
             let Some(facts) = &statement.facts else { return Err(bug!("an unchecked statement reached the database")) };
             session.wall.refresh(&session.connection).map_err(|error| database_error(&error))?;
-            session.wall.admit(facts, || session.execute(statement, reads_only))
+            session.wall.admit(facts, &statement.sql, || session.execute(statement, reads_only))
         });
         // What failed because the call is over says so.
         answer.map_err(|failure| context.check_alive().err().unwrap_or(failure))

@@ -424,6 +424,24 @@ fn names_that_the_database_makes_up_are_refused() {
     facts(Dialect::Postgres, "SELECT x.x FROM generate_series(1, 2) AS x, coalesce('a', 'b') AS y");
 }
 
+/// The bytes of a text could hold a quote in these character sets, those of digits can't.
+#[test]
+fn wide_character_sets_stand_before_digits_only() {
+    for set in ["_ucs2", "_UTF32", "_euckr", "_gbk", "_sjis", "_utf16le"] {
+        for literal in ["0x0041", "X'5C27'", "x'41'", "b'01'", "0b01"] {
+            facts(Dialect::MySql, &format!("SELECT {set} {literal}"));
+        }
+        for other in ["'a'", "\"a\"", "'a\\'' OR 1", " N'a'"] {
+            let sql = format!("SELECT {set}{other}");
+            assert_eq!(refusal(Dialect::MySql, &sql), ErrorCode::PolicySqlNotUnderstood, "{sql}");
+        }
+    }
+    facts(Dialect::MySql, "SELECT _latin1'a', _latin1 X'41'");
+    for sql in ["SELECT _unknown 0x41", "SELECT _unknown'a'", "SELECT a _ucs2 b'01'", "SELECT t._ucs2 b'01' FROM t"] {
+        assert_eq!(refusal(Dialect::MySql, sql), ErrorCode::PolicySqlNotUnderstood, "{sql}");
+    }
+}
+
 /// Constructs that sqlparser doesn't know, with the tables they touch.
 #[test]
 fn constructs_beyond_the_parser_have_their_tables() {

@@ -21,6 +21,7 @@ pub(super) const RULES: &[Rule] = &[
     character_set,
     single_parenthesised,
     bare_match,
+    introduced_bits,
 ];
 
 /// Units of two parts, all of them reserved words.
@@ -105,6 +106,18 @@ fn modifiers(view: &View<'_>, at: usize) -> Option<Change> {
         .all(|before| if before == 0 { view.one_of(0, &["update", "delete"]) } else { view.one_of(before, &words) });
     let quick_names_table = view.one_of(at, &["quick"]) && !view.one_of(0, &["delete"]);
     (at > 0 && at < 4 && first && view.one_of(at, &words) && !quick_names_table).then(|| Change::drop(1))?
+}
+
+/// `_ucs2 b'01'`: a literal of bits, whatever character set they are in. The parser knows hexadecimal ones only. A word that starts
+/// with an underscore can't be anything else before a literal.
+fn introduced_bits(view: &View<'_>, at: usize) -> Option<Change> {
+    let bits = matches!(
+        view.get(at + 1),
+        Some(Token::SingleQuotedByteStringLiteral(digits)) if digits.bytes().all(|digit| matches!(digit, b'0' | b'1'))
+    );
+    let introduced = view.word(at).is_some_and(|word| word.starts_with('_'));
+    let alone = !matches!(view.before(at), Some(Token::Period)) && !view.operand_before(at);
+    (bits && introduced && alone).then(|| Change::drop(1))?
 }
 
 /// `DISTINCTROW` is `DISTINCT`.

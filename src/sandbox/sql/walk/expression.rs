@@ -21,6 +21,12 @@ const MYSQL_CHARACTER_SETS: &[&str] = &[
     "swe7", "tis620", "utf8", "utf8mb3", "utf8mb4",
 ];
 
+/// Character sets that may stand before a hexadecimal literal only: its digits are the same bytes in all of them.
+#[rustfmt::skip]
+const MYSQL_WIDE_CHARACTER_SETS: &[&str] = &[
+    "big5", "cp932", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "sjis", "ucs2", "ujis", "utf16", "utf16le", "utf32",
+];
+
 impl Walker<'_> {
     pub(super) fn expressions(&mut self, expressions: &[Expr]) -> Result<()> {
         expressions.iter().try_for_each(|expression| self.expression(expression))
@@ -253,7 +259,15 @@ impl Walker<'_> {
 
     /// `_utf8mb4'…'`: a literal in a character set.
     fn introduced(&mut self, prefix: &Ident, value: &Expr) -> Result<()> {
-        let known = prefix.value.strip_prefix('_').is_some_and(|name| keywords::contains(MYSQL_CHARACTER_SETS, name));
+        let is_hexadecimal = matches!(
+            value,
+            Expr::Value(ValueWithSpan { value: Value::HexStringLiteral(digits), span: _ })
+                if digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        );
+        let known = prefix.value.strip_prefix('_').is_some_and(|name| {
+            keywords::contains(MYSQL_CHARACTER_SETS, name)
+                || is_hexadecimal && keywords::contains(MYSQL_WIDE_CHARACTER_SETS, name)
+        });
         if self.dialect() != Dialect::MySql || !known {
             return Err(not_understood("this character set before a string is not understood"));
         }
