@@ -338,7 +338,7 @@ class Sqlite:
         try:
             self.connection.execute(statement, [a if a is None else a.decode() for a in arguments]).fetchall()
             kind, message = "ok", ""
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        except (sqlite3.Error, sqlite3.Warning, ValueError, MemoryError) as error:
             kind, message = "error", str(error)
         finally:
             self.connection.set_authorizer(None)

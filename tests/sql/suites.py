@@ -494,7 +494,7 @@ class SqliteSuite(Runner):
         try:
             self.engine.connection.execute(sql).fetchall()
             return True
-        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError):
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, MemoryError):
             return False
         finally:
             self.engine.connection.set_progress_handler(None, 0)

@@ -69,6 +69,21 @@ impl References {
     }
 }
 
+/// What a table function gives, as far as it is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gives {
+    /// A composite value with columns that don't matter, as of a subquery.
+    Row,
+    /// Columns called `key` and `value`.
+    Pair,
+    /// One column called `value`.
+    Value,
+    /// One column with the name of the alias.
+    Scalar,
+    /// Anything.
+    Unknown,
+}
+
 impl Gives {
     /// Columns that a table function of this kind certainly has: the names declared in the statement are those of the first
     /// ones. None if any name will do.
@@ -87,21 +102,6 @@ impl Gives {
         let behind = own.into_iter().skip(declared.len()).map(str::to_owned);
         Some(behind.chain(declared.iter().cloned()).collect())
     }
-}
-
-/// What a table function gives, as far as it is certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gives {
-    /// A composite value with columns that don't matter, as of a subquery.
-    Row,
-    /// Columns called `key` and `value`.
-    Pair,
-    /// One column called `value`.
-    Value,
-    /// One column with the name of the alias.
-    Scalar,
-    /// Anything.
-    Unknown,
 }
 
 /// What the function `name` gives in FROM.
