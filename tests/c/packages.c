@@ -56,7 +56,7 @@ static void packages(manager_t m) {
     CHECK_STATUS(goatflow_plugin_package_inspect(m, S("/none.zip"), &out, ERR), PACKAGE_NOT_FOUND);
     CHECK_STATUS(goatflow_plugin_package_install(m, S("/none.zip"), EMPTY, &out, ERR), PACKAGE_NOT_FOUND);
     CHECK_STATUS(goatflow_plugin_package_install(m, S("/none.zip"), S("{\"force\":true}"), &out, ERR), ARGUMENT_JSON);
-    CHECK_STATUS(goatflow_plugin_package_inspect(m, S("/dev/zero"), &out, ERR), PACKAGE_MODULE_INVALID);
+    CHECK_STATUS(goatflow_plugin_package_inspect(m, S("/dev/zero"), &out, ERR), ENVIRONMENT_IO);
 }
 
 static void arguments(manager_t m) {
