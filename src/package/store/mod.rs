@@ -238,9 +238,7 @@ impl Store {
     fn begin(&self) -> Result<(Lock, State)> {
         files::ensure_directory(&self.root, 0o755)?;
         self.check_root()?;
-        if !State::is_in(&self.root) {
-            staging::check_unused(&self.root)?;
-        }
+        self.check_ours()?;
         let lock = Lock::take(&self.root.join(".lock"))?;
         let is_new = !State::is_in(&self.root);
         let state = State::read(&self.root)?;
@@ -249,6 +247,16 @@ impl Store {
         }
         staging::collect_garbage(&self.root, &state);
         Ok((lock, state))
+    }
+
+    /// A directory without a record is somebody else's unless it is empty. The record is written before anything else: what
+    /// shows up beside a missing one may be another first installation, whose record is there by now.
+    fn check_ours(&self) -> Result<()> {
+        if State::is_in(&self.root) {
+            return Ok(());
+        }
+        staging::check_unused(&self.root)
+            .or_else(|refusal| if State::is_in(&self.root) { Ok(()) } else { Err(refusal) })
     }
 
     /// Where nothing was ever installed, nothing is made either.
