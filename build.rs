@@ -1,4 +1,4 @@
-//! Builds the launcher of native plugins, which the library embeds.
+//! Builds the launcher of native plugins, which the library embeds, and generates their gRPC protocol.
 //!
 //! The launcher is a static program for the same machine. It is built by a cargo of its own with its own target
 //! directory: the outer cargo holds the lock of the other one until this script ends.
@@ -25,6 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={path}");
     }
     println!("cargo::rustc-check-cfg=cfg(native_plugins)");
+    if env::var_os("CARGO_FEATURE_NATIVE").is_none() {
+        return Ok(());
+    }
     let machine = env::var("CARGO_CFG_TARGET_ARCH")?;
     if env::var("CARGO_CFG_TARGET_OS")? != "linux" || !["x86_64", "aarch64"].contains(&machine.as_str()) {
         return Ok(());
@@ -32,6 +35,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let built = build_launcher(&env::var("TARGET")?)?;
     fs::copy(built, Path::new(&env::var("OUT_DIR")?).join("launcher"))?;
     println!("cargo::rustc-cfg=native_plugins");
+    generate_protocol()
+}
+
+/// Messages and services of the gRPC protocol, from `proto/`.
+fn generate_protocol() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let files = [
+        "goatflow/plugin/v1/plugin.proto",
+        "goplugin/grpc_broker.proto",
+        "goplugin/grpc_controller.proto",
+        "goplugin/grpc_stdio.proto",
+        "grpc/health/v1/health.proto",
+    ];
+    let descriptors = protox::compile(files, ["proto"])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -301,6 +301,16 @@ error_codes! {
     PluginExited = 508, "plugin.exited";
     /// The plugin failed in a way that has no code of its own.
     PluginFailed = 509, "plugin.failed";
+    /// The program did not introduce itself as go-plugin expects.
+    PluginHandshake = 510, "plugin.handshake";
+    /// The plugin's process broke the rules of its protocol; it was ended.
+    PluginProtocol = 511, "plugin.protocol";
+    /// The plugin's process ended and is started again after a pause; call again later.
+    PluginRestarting = 512, "plugin.restarting";
+    /// The plugin's process ended so often that it is no longer started; an operator resets that.
+    PluginCrashLoop = 513, "plugin.crash_loop";
+    /// The plugin said, or showed, that it can't serve calls.
+    PluginUnhealthy = 514, "plugin.unhealthy";
 
     /// No plugin of that name is loaded.
     LifecyclePluginNotFound = 600, "lifecycle.plugin_not_found";
@@ -413,6 +423,7 @@ impl ErrorCode {
                 | Self::PolicyRateLimited
                 | Self::PolicyOutboundBusy
                 | Self::PluginDeadline
+                | Self::PluginRestarting
                 | Self::LifecycleBusy
                 | Self::LifecycleDeadlock
                 | Self::LifecycleOverloaded

@@ -12,6 +12,11 @@ use std::time::Duration;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 
+#[cfg(native_plugins)]
+mod io;
+#[cfg(native_plugins)]
+pub use io::{io, wait};
+
 /// Stack of a worker thread: room for several nested guests.
 const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
 

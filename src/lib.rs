@@ -19,7 +19,7 @@
 //!
 //! Modules import downwards only: [`capi`] and the command line → [`manager`] → [`lifecycle`] → [`sandbox`], [`runtime`],
 //! [`package`], [`providers`] → [`policy`], [`host`] → [`plugin`] → [`error`], [`clock`], [`executor`], [`bounded`],
-//! `json`, [`doctor`].
+//! `json`, `proto`, [`doctor`].
 
 pub mod bounded;
 #[expect(non_camel_case_types, reason = "types of the C API carry their C names")]
@@ -35,6 +35,8 @@ pub mod manager;
 pub mod package;
 pub mod plugin;
 pub mod policy;
+#[cfg(native_plugins)]
+mod proto;
 pub mod providers;
 pub mod runtime;
 pub mod sandbox;

@@ -112,6 +112,7 @@ pub(super) fn call_options(args: Args<'_>, options: *const goatflow_plugin_call_
             host_context: options.host_context.expose_provenance(),
             request_id: label(request_id),
             language: label(language),
+            trace: None,
         },
     })
 }

@@ -38,6 +38,17 @@ pub struct Origin {
     pub request_id: Option<Arc<str>>,
     /// Language for `translate`, for example `de`.
     pub language: Option<Arc<str>>,
+    /// W3C trace context of the caller; handed to native plugins.
+    pub trace: Option<Arc<TraceContext>>,
+}
+
+/// W3C trace context, as the two headers say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub parent: String,
+    /// `tracestate`; may be empty.
+    pub state: String,
 }
 
 impl CallContext {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 pub use artifact::Artifact;
-pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin};
+pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin, TraceContext};
 pub use manifest::{Manifest, RuntimeKind};
 pub use registration::Registration;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Boxes from the bottom. Boxes of one layer don't import each other, except in the lowest one, whose files are one box.
 const LAYERS: [&[&str]; 8] = [
-    &["bounded", "clock", "doctor", "error", "executor", "json"],
+    &["bounded", "clock", "doctor", "error", "executor", "json", "proto"],
     &["plugin"],
     &["host", "policy"],
     &["package", "providers", "runtime", "sandbox"],

@@ -1,0 +1,266 @@
+//! Host calls of a native plugin: each is tied to a call that the plugin serves, and made on a worker thread.
+//!
+//! A plugin says which of its calls it makes a host call for by that call's token. It can only name calls of its own: tokens
+//! are unguessable, and every process has its own book. What it says is believed for the deadline, not for the depth: a
+//! plugin that names a shallow call while a deeper one of the same origin is under way would otherwise never reach the
+//! limit on nesting.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::session::Bounds;
+use crate::clock;
+use crate::error::{Error, ErrorCode, Result, bug};
+use crate::executor;
+use crate::host::{HostApi, Reply};
+use crate::plugin::{CallContext, Cancellation, Chain, Origin, RuntimeLimits};
+
+/// Host calls of one process that are served at the same time; each holds a thread while it waits.
+const MAX_CONCURRENT: u32 = 64;
+
+/// Longest name of a host function, in bytes.
+const MAX_FUNCTION_NAME: usize = 128;
+
+/// A host call as it came from the plugin.
+#[derive(Debug, Clone)]
+pub(super) struct HostRequest {
+    /// Name of the function.
+    pub function: String,
+    /// Arguments, JSON.
+    pub arguments: Vec<u8>,
+    /// Token of the call that it is made for; empty when the plugin named none.
+    pub token: String,
+}
+
+/// The calls that a process serves, and its way to the host.
+pub(super) struct HostCalls {
+    host: Arc<dyn HostApi>,
+    book: Mutex<Book>,
+    running: AtomicU32,
+    /// Stops host calls once the process has gone.
+    gone: Cancellation,
+}
+
+struct Book {
+    calls: BTreeMap<Token, Entry>,
+    limits: RuntimeLimits,
+    /// Time for a host call that belongs to no call.
+    idle_timeout: Duration,
+    /// The plugin was told to get ready, so that the host listens to it.
+    is_open: bool,
+}
+
+struct Entry {
+    context: CallContext,
+    host_calls: u32,
+}
+
+type Token = u128;
+
+/// A call that the process serves; it is in the book as long as this lives.
+pub(super) struct InFlight<'a> {
+    /// What belongs to the call.
+    pub context: &'a CallContext,
+    number: Token,
+    owner: &'a HostCalls,
+}
+
+impl InFlight<'_> {
+    /// Token that the plugin sends along with host calls: 32 hexadecimal digits.
+    pub(super) fn token(&self) -> String {
+        format!("{:032x}", self.number)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.owner.book().calls.remove(&self.number);
+    }
+}
+
+impl HostCalls {
+    /// An empty book.
+    pub(super) fn new(host: Arc<dyn HostApi>, limits: RuntimeLimits, idle_timeout: Duration) -> Arc<Self> {
+        let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false };
+        Arc::new(Self { host, book: Mutex::new(book), running: AtomicU32::new(0), gone: Cancellation::new() })
+    }
+
+    /// Lets host calls through from now on: the plugin has registered.
+    pub(super) fn open(&self) {
+        self.book().is_open = true;
+    }
+
+    /// Puts other limits in force.
+    pub(super) fn set_limits(&self, limits: RuntimeLimits) {
+        self.book().limits = limits;
+    }
+
+    /// What may be sent at this moment.
+    pub(super) fn bounds(&self) -> Bounds {
+        let limits = self.book().limits;
+        Bounds { argument_bytes: limits.argument_bytes, result_bytes: limits.result_bytes }
+    }
+
+    /// Stops what is still running for the process.
+    pub(super) fn close(&self) {
+        self.book().is_open = false;
+        self.gone.cancel();
+    }
+
+    /// Enters a call that the process is about to serve.
+    pub(super) fn enter<'a>(&'a self, context: &'a CallContext) -> Result<InFlight<'a>> {
+        let mut number = [0_u8; size_of::<Token>()];
+        getrandom::fill(&mut number).map_err(|error| {
+            Error::new(ErrorCode::EnvironmentResources, format!("the system has no random bytes: {error}"))
+        })?;
+        let number = Token::from_ne_bytes(number);
+        self.book().calls.insert(number, Entry { context: context.clone(), host_calls: 0 });
+        Ok(InFlight { context, number, owner: self })
+    }
+
+    /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at
+    /// once; when too many are under way, `answer` is called on this thread.
+    pub(super) fn serve(
+        self: &Arc<Self>,
+        request: HostRequest,
+        answer: impl FnOnce(Result<Reply>) + Send + 'static,
+    ) {
+        if self.running.fetch_add(1, Ordering::SeqCst) >= MAX_CONCURRENT {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            answer(Err(self.noted(&request, too_many())));
+            return;
+        }
+        let place = Place(Arc::clone(self));
+        // Shared, because the executor may refuse the job together with what it took along.
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let job = {
+            let answer = Arc::clone(&answer);
+            move || {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| place.0.call(&request)));
+                let outcome = outcome.unwrap_or_else(|_| Err(bug!("a host call panicked")));
+                drop(place);
+                give(&answer, outcome);
+            }
+        };
+        if let Err(error) = executor::spawn(job) {
+            give(&answer, Err(error));
+        }
+    }
+
+    fn call(&self, request: &HostRequest) -> Result<Reply> {
+        let context = self.attribute(&request.token)?;
+        self.check(request).map_err(|error| self.noted_in(&context, request, error))?;
+        context.check_alive()?;
+        let reply = self.host.call(&context, &request.function, &request.arguments)?;
+        let limit = self.bounds().result_bytes;
+        if reply.len() > limit {
+            let error = Error::new(
+                ErrorCode::PluginResultTooLarge,
+                format!("the answer of {} has {} bytes, the limit is {limit}", request.function, reply.len()),
+            );
+            return Err(self.noted_in(&context, request, error));
+        }
+        Ok(reply)
+    }
+
+    fn check(&self, request: &HostRequest) -> Result<()> {
+        let (length, limit) = (request.function.len(), MAX_FUNCTION_NAME);
+        if length > limit {
+            return Err(Error::new(
+                ErrorCode::PolicyArguments,
+                format!("the name of a host function has {length} bytes, the limit is {limit}"),
+            ));
+        }
+        let (length, limit) = (request.arguments.len(), self.bounds().argument_bytes);
+        if length > limit {
+            return Err(Error::new(
+                ErrorCode::PolicyArguments,
+                format!("the arguments of a host call have {length} bytes, the limit is {limit}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The context that a host call is made in: the call that the plugin names, else the deepest one it serves; outside of
+    /// any call one of its own.
+    fn attribute(&self, token: &str) -> Result<CallContext> {
+        let mut book = self.book();
+        if !book.is_open {
+            return Err(Error::new(
+                ErrorCode::LifecycleNotReady,
+                "the host API is not available before the plugin has registered, and after it has ended",
+            ));
+        }
+        let limit = book.limits.host_calls;
+        let named = Token::from_str_radix(token, 16).ok().filter(|number| book.calls.contains_key(number));
+        let Some(number) = named.or_else(|| book.deepest()) else {
+            let deadline = clock::now().saturating_add(clock::saturating_nanos(book.idle_timeout));
+            return Ok(CallContext::from_host(deadline, self.gone.clone(), Origin::default()));
+        };
+        let entry = book.calls.get_mut(&number).ok_or_else(|| bug!("a call left the book that is locked"))?;
+        entry.host_calls = entry.host_calls.saturating_add(1);
+        if limit > 0 && entry.host_calls > limit {
+            return Err(Error::new(
+                ErrorCode::PolicyQuotaExceeded,
+                format!("more than {limit} host calls in one call (`max_host_calls_per_call` in the plugin's policy)"),
+            ));
+        }
+        let mut context = entry.context.clone();
+        context.chain = book.deepest_chain_of(context.root).unwrap_or(context.chain);
+        context.cancellation = Cancellation::either(context.cancellation, self.gone.clone());
+        Ok(context)
+    }
+
+    /// The log has every failed host call, also those that never reached the host API.
+    fn noted_in(&self, context: &CallContext, request: &HostRequest, error: Error) -> Error {
+        self.host.failed(context, crate::plugin::name::shorten(&request.function, 80).as_str(), &error);
+        error
+    }
+
+    fn noted(&self, request: &HostRequest, error: Error) -> Error {
+        match self.attribute(&request.token) {
+            Ok(context) => self.noted_in(&context, request, error),
+            Err(_) => error,
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn deepest(&self) -> Option<Token> {
+        self.calls.iter().max_by_key(|(_, entry)| entry.context.depth()).map(|(number, _)| *number)
+    }
+
+    fn deepest_chain_of(&self, root: u64) -> Option<Chain> {
+        let same_root = self.calls.values().filter(|entry| entry.context.root == root);
+        same_root.max_by_key(|entry| entry.context.depth()).map(|entry| entry.context.chain.clone())
+    }
+}
+
+/// A place among the host calls that are served; free again when dropped.
+struct Place(Arc<HostCalls>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn give<F: FnOnce(Result<Reply>)>(answer: &Mutex<Option<F>>, outcome: Result<Reply>) {
+    let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(answer) = answer {
+        answer(outcome);
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(
+        ErrorCode::LifecycleOverloaded,
+        format!("{MAX_CONCURRENT} host calls of this plugin are under way already (make fewer at the same time)"),
+    )
+}
