@@ -112,6 +112,8 @@ class Interrupts(ManagerCase):
     def test_ctrl_c_is_raised_when_the_call_ends(self) -> None:
         code = """
 import signal, sys, time, goatflow_plugin as gp
+# A shell that runs the suite in the background hands the signal on as ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 manager = gp.Manager()
 manager.load(sys.argv[1])
 print("ready", flush=True)
@@ -137,6 +139,7 @@ manager.close()
     def test_ctrl_c_in_a_host_function_is_raised_by_the_call(self) -> None:
         code = """
 import os, signal, sys, goatflow_plugin as gp
+signal.signal(signal.SIGINT, signal.default_int_handler)
 manager = gp.Manager()
 manager.load(sys.argv[1])
 manager.set_policy("relay", {"version": 1, "status": "approved",
