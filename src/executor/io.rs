@@ -34,7 +34,9 @@ pub fn io() -> Result<&'static Handle> {
     let io = started.as_ref().map_err(|reason| {
         Error::new(
             ErrorCode::EnvironmentResources,
-            format!("can't start the thread for native plugins: {reason} (raise the limits on threads and descriptors)"),
+            format!(
+                "can't start the thread for native plugins: {reason} (raise the limits on threads and descriptors)"
+            ),
         )
     })?;
     if io.process != std::process::id() {

@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod call;
 pub mod manifest;
 pub mod name;
+pub mod recovery;
 pub mod registration;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::error::Result;
 pub use artifact::Artifact;
 pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin, TraceContext};
 pub use manifest::{Manifest, RuntimeKind};
+pub use recovery::Recovery;
 pub use registration::Registration;
 
 /// Takes the bytes of a result while they still lie in the plugin's memory.

@@ -122,11 +122,7 @@ impl HostCalls {
 
     /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at
     /// once; when too many are under way, `answer` is called on this thread.
-    pub(super) fn serve(
-        self: &Arc<Self>,
-        request: HostRequest,
-        answer: impl FnOnce(Result<Reply>) + Send + 'static,
-    ) {
+    pub(super) fn serve(self: &Arc<Self>, request: HostRequest, answer: impl FnOnce(Result<Reply>) + Send + 'static) {
         if self.running.fetch_add(1, Ordering::SeqCst) >= MAX_CONCURRENT {
             self.running.fetch_sub(1, Ordering::SeqCst);
             answer(Err(self.noted(&request, too_many())));

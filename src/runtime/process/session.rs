@@ -43,6 +43,18 @@ pub(super) enum Lost {
     Protocol(String),
 }
 
+/// Where a plugin writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Takes what a plugin writes. Must not block.
+pub(super) type Output = Arc<dyn Fn(Channel, &[u8]) + Send + Sync>;
+
 /// Bounds on what a plugin may send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
