@@ -3,6 +3,8 @@
 pub mod jail;
 
 #[cfg(native_plugins)]
+mod grpc;
+#[cfg(native_plugins)]
 mod host_calls;
 #[cfg(native_plugins)]
 mod session;
