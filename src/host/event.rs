@@ -17,11 +17,14 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 19] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
+        "plugin.crashed",
+        "plugin.restarted",
+        "plugin.crash_loop",
         "policy.changed",
         "policy.observing",
         "package.installed",
