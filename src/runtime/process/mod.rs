@@ -5,6 +5,8 @@ pub mod jail;
 #[cfg(native_plugins)]
 mod host_calls;
 #[cfg(native_plugins)]
+mod netrpc;
+#[cfg(native_plugins)]
 mod session;
 #[cfg(native_plugins)]
 mod spawn;
