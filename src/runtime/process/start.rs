@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::io::Interest;
 use tokio::sync::oneshot;
 
 use super::directory::{PluginDirectory, Sockets};
-use super::grpc::GrpcSession;
+use super::grpc;
 use super::handshake::{self, APP_VERSION, COOKIE, Handshake, Protocol};
 use super::host_calls::HostCalls;
 use super::jail::{Image, Jail, JailExit, JailLimits, JailReport, JailSpec, JailedChild};
@@ -91,24 +92,18 @@ impl Recipe {
             // Nobody listens once the process has ended.
             let _ = lost.send(reason);
         });
+        let output = log.output();
         let session: Result<Box<dyn Session>> = match handshake.protocol {
             Protocol::NetRpc => {
-                NetRpcSession::connect(stream, Arc::clone(&host_calls), log.output(), on_lost_call, context)
-                    .map(|session| Box::new(session) as Box<dyn Session>)
+                let calls = Arc::clone(&host_calls);
+                NetRpcSession::connect(stream, calls, output, on_lost_call, context)
+                    .map(|session| Box::new(session) as _)
             }
             Protocol::Grpc => {
-                let is_peer = peer_check(&child);
-                GrpcSession::connect(
-                    stream,
-                    listener,
-                    &host_socket,
-                    is_peer,
-                    Arc::clone(&host_calls),
-                    log.output(),
-                    on_lost_call,
-                    context,
-                )
-                .map(|session| Box::new(session) as Box<dyn Session>)
+                let (address, is_peer, host_calls) = (&*host_socket, peer_check(&child), Arc::clone(&host_calls));
+                let setup =
+                    grpc::Setup { stream, listener, address, is_peer, host_calls, output, on_lost: on_lost_call };
+                grpc::connect(setup, context).map(|session| Box::new(session) as _)
             }
         };
         let session = session.map_err(|error| explain(error, &child, &log))?;
@@ -221,7 +216,7 @@ fn greet(
         line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
     let handshake = handshake::parse(&line, sockets)?;
     let stream = connect_to(&handshake.socket, context)?;
-    if !peer_check(child)(&stream) {
+    if !peer_check(child)(stream.as_fd()) {
         return Err(Error::new(
             ErrorCode::PluginHandshake,
             "the socket that the plugin named belongs to another process (a plugin listens itself)",
@@ -252,9 +247,9 @@ fn connect_to(path: &Path, context: &CallContext) -> Result<UnixStream> {
 }
 
 /// Whether the other end of a connection is this plugin's process.
-fn peer_check(child: &JailedChild) -> Arc<dyn Fn(&UnixStream) -> bool + Send + Sync> {
+fn peer_check(child: &JailedChild) -> grpc::IsPeer {
     let (user, process) = (child.user(), child.pid());
-    Arc::new(move |stream| {
+    Arc::new(move |stream: BorrowedFd<'_>| {
         let own = rustix::process::geteuid().as_raw();
         rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| {
             let is_same_process = u32::try_from(peer.pid.as_raw_pid()).ok() == process;
