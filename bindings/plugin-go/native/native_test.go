@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -105,8 +104,8 @@ type peer struct {
 	pluginv1.PluginClient
 	client *goplugin.Client
 	host   *hostService
-	stdout *lockedBuffer
-	stderr *lockedBuffer
+	stdout output
+	stderr output
 	hostID uint32
 }
 
@@ -128,27 +127,26 @@ func (c clientService) GRPCClient(_ context.Context, broker *goplugin.GRPCBroker
 	return pluginv1.NewPluginClient(connection), nil
 }
 
-type lockedBuffer struct {
-	mutex  sync.Mutex
-	buffer bytes.Buffer
+// output takes what the plugin writes, piece by piece.
+type output chan string
+
+func (o output) Write(data []byte) (int, error) {
+	o <- string(data)
+	return len(data), nil
 }
 
-func (b *lockedBuffer) Write(data []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.Write(data)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.String()
+// next waits for as much text as was expected.
+func (o output) next(length int) (text string) {
+	for len(text) < length {
+		text += <-o
+	}
+	return text
 }
 
 // start starts the plugin with go-plugin's own client, as far as Register.
 func start(t *testing.T, multiplex bool) *peer {
 	t.Helper()
-	p := &peer{host: &hostService{calls: make(chan *pluginv1.HostCallRequest, 1000)}, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}}
+	p := &peer{host: &hostService{calls: make(chan *pluginv1.HostCallRequest, 1000)}, stdout: make(output, 100), stderr: make(output, 100)}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: handshake, Plugins: goplugin.PluginSet{pluginName: clientService{peer: p}}, Cmd: exec.Command(os.Args[0]),
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, GRPCBrokerMultiplex: multiplex, SkipHostEnv: true,
@@ -312,9 +310,8 @@ func TestHooksRun(t *testing.T) {
 func TestOutputReachesTheHost(t *testing.T) {
 	p := startReady(t)
 	p.call(t, "print", "")
-	p.client.Kill() // go-plugin has copied everything when this returns
-	if p.stdout.String() != "to stdout\n" || p.stderr.String() != "to stderr\n" {
-		t.Errorf("%q, %q", p.stdout, p.stderr)
+	if stdout, stderr := p.stdout.next(10), p.stderr.next(10); stdout != "to stdout\n" || stderr != "to stderr\n" {
+		t.Errorf("%q, %q", stdout, stderr)
 	}
 }
 
