@@ -143,14 +143,35 @@ func (o output) next(length int) (text string) {
 	return text
 }
 
+// site is where scripts/plugins.sh puts what the Python SDK needs.
+const site = "../../../target/python-site"
+
+// builds start the same plugin, as a Go and as a Python program.
+var builds = map[string]func() *exec.Cmd{
+	"go":     func() *exec.Cmd { return exec.Command(os.Args[0]) },
+	"python": func() *exec.Cmd { return exec.Command("python3", "../../plugin-python/tests/peer.py", site) },
+}
+
+// each runs a test with both.
+func each(t *testing.T, test func(t *testing.T, build string)) {
+	for build := range builds {
+		t.Run(build, func(t *testing.T) {
+			t.Parallel()
+			test(t, build)
+		})
+	}
+}
+
 // start starts the plugin with go-plugin's own client, as far as Register.
-func start(t *testing.T, multiplex bool) *peer {
+func start(t *testing.T, build string, multiplex bool) *peer {
 	t.Helper()
+	command := builds[build]()
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
 	p := &peer{host: &hostService{calls: make(chan *pluginv1.HostCallRequest, 1000)}, stdout: make(output, 100), stderr: make(output, 100)}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig: handshake, Plugins: goplugin.PluginSet{pluginName: clientService{peer: p}}, Cmd: exec.Command(os.Args[0]),
+		HandshakeConfig: handshake, Plugins: goplugin.PluginSet{pluginName: clientService{peer: p}}, Cmd: command,
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, GRPCBrokerMultiplex: multiplex, SkipHostEnv: true,
-		SyncStdout: p.stdout, SyncStderr: p.stderr, Logger: hclog.NewNullLogger(),
+		SyncStdout: p.stdout, SyncStderr: p.stderr, Stderr: p.stderr, Logger: hclog.NewNullLogger(),
 	})
 	t.Cleanup(p.client.Kill)
 	protocol, err := p.client.Client()
@@ -169,9 +190,9 @@ func start(t *testing.T, multiplex bool) *peer {
 }
 
 // startReady starts the plugin and makes it ready.
-func startReady(t *testing.T) *peer {
+func startReady(t *testing.T, build string) *peer {
 	t.Helper()
-	p := start(t, false)
+	p := start(t, build, false)
 	if _, err := p.Init(t.Context(), p.initRequest("plugin_dir", "/p")); err != nil {
 		t.Fatal(err)
 	}
@@ -196,14 +217,19 @@ func (p *peer) call(t *testing.T, function, arguments string) string {
 }
 
 func TestRegistrationIsTheDocument(t *testing.T) {
-	for _, multiplex := range []bool{false, true} {
-		p := start(t, multiplex)
+	document := `{"name":"test","version":"1.0.0","landing_page":"/x"}`
+	full := `{"name":"test","version":"1.0.0","description":"","author":"","license":"","homepage":"","landing_page":"/x"}`
+	for _, row := range []struct {
+		build     string
+		multiplex bool
+		want      string
+	}{{"go", false, full}, {"go", true, full}, {"python", false, document}} {
+		p := start(t, row.build, row.multiplex)
 		answer, err := p.Register(t.Context(), &pluginv1.RegisterRequest{HostVersion: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := `{"name":"test","version":"1.0.0","description":"","author":"","license":"","homepage":"","landing_page":"/x"}`
-		if got := string(answer.GetRegistration()); got != want {
+		if got := string(answer.GetRegistration()); got != row.want {
 			t.Error(got)
 		}
 		if _, err := p.Init(t.Context(), p.initRequest("", "")); err != nil {
@@ -213,120 +239,136 @@ func TestRegistrationIsTheDocument(t *testing.T) {
 }
 
 func TestResultsAreThoseOfAModule(t *testing.T) {
-	p := startReady(t)
-	large := `"` + strings.Repeat("x", 6<<20) + `"`
-	for _, row := range []struct{ function, arguments, want string }{
-		{"echo", ` {"a": 1}`, ` {"a": 1}`},
-		{"echo", ``, ``},
-		{"echo", large, large},
-		{"nothing", `{}`, ``},
-		{"fail", `{}`, `{"error":"boom"}`},
-		{"unknown", `{}`, `{"error":"unknown function: unknown"}`},
-		{"panic", ``, `{"error":"panic: oh"}`},
-	} {
-		answer, err := p.Call(t.Context(), &pluginv1.CallRequest{Function: row.function, Arguments: []byte(row.arguments)},
-			grpc.MaxCallRecvMsgSize(16<<20))
-		if err != nil || string(answer.GetResult()) != row.want {
-			t.Errorf("%s: %v, %.60s", row.function, err, answer.GetResult())
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		large := `"` + strings.Repeat("x", 6<<20) + `"`
+		for _, row := range []struct{ function, arguments, want string }{
+			{"echo", ` {"a": 1}`, ` {"a": 1}`},
+			{"echo", ``, ``},
+			{"echo", large, large},
+			{"nothing", `{}`, ``},
+			{"fail", `{}`, `{"error":"boom"}`},
+			{"unknown", `{}`, `{"error":"unknown function: unknown"}`},
+			{"panic", ``, map[string]string{"go": `{"error":"panic: oh"}`, "python": `{"error":"ValueError: oh"}`}[build]},
+		} {
+			answer, err := p.Call(t.Context(), &pluginv1.CallRequest{Function: row.function, Arguments: []byte(row.arguments)},
+				grpc.MaxCallRecvMsgSize(16<<20))
+			if err != nil || string(answer.GetResult()) != row.want {
+				t.Errorf("%s: %v, %.60s", row.function, err, answer.GetResult())
+			}
 		}
-	}
+	})
 }
 
 func TestHostCallsNameTheirCall(t *testing.T) {
-	p := startReady(t)
-	if got := p.call(t, "query", `{"n":50}`); got != `{"policy.sql.table_denied":50}` {
-		t.Error(got)
-	}
-	for range 50 {
-		call := <-p.host.calls
-		if call.GetCallToken() != "token-query" || string(call.GetArguments()) != `{"query":"SELECT login FROM users","args":null}` {
-			t.Fatal(call)
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		if got := p.call(t, "query", `{"n":50}`); got != `{"policy.sql.table_denied":50}` {
+			t.Error(got)
 		}
-	}
-	p.call(t, "unnamed", "")
-	if call := <-p.host.calls; call.GetCallToken() != "" || call.GetFunction() != "declared" {
-		t.Error(call)
-	}
+		for range 50 {
+			call := <-p.host.calls
+			if call.GetCallToken() != "token-query" || string(call.GetArguments()) != `{"query":"SELECT login FROM users","args":null}` {
+				t.Fatal(call)
+			}
+		}
+		p.call(t, "unnamed", "")
+		if call := <-p.host.calls; call.GetCallToken() != "" || call.GetFunction() != "declared" {
+			t.Error(call)
+		}
+	})
 }
 
 func TestCallsTellWhatTheyBelongTo(t *testing.T) {
-	p := startReady(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	answer, err := p.Call(ctx, &pluginv1.CallRequest{
-		Function: "about", Callers: []string{"a", "b"}, RequestId: "r", Language: "de", Traceparent: "tp", Tracestate: "ts",
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		answer, err := p.Call(ctx, &pluginv1.CallRequest{
+			Function: "about", Callers: []string{"a", "b"}, RequestId: "r", Language: "de", Traceparent: "tp", Tracestate: "ts",
+		})
+		if err != nil || string(answer.GetResult()) != `[["a","b"],"r","de","tp","ts",true]` {
+			t.Error(err, answer)
+		}
+		if got := p.call(t, "about", ""); got != `[null,"","","","",false]` {
+			t.Error(got)
+		}
 	})
-	if err != nil || string(answer.GetResult()) != `[["a","b"],"r","de","tp","ts",true]` {
-		t.Error(err, answer)
-	}
-	if got := p.call(t, "about", ""); got != `[null,"","","","",false]` {
-		t.Error(got)
-	}
 }
 
 func TestACancelledCallEndsItsContext(t *testing.T) {
-	p := startReady(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() {
-		_, err := p.Call(ctx, &pluginv1.CallRequest{Function: "wait", CallToken: "w"})
-		ended <- err
-	}()
-	call := <-p.host.calls
-	if string(call.GetArguments()) != `{"level":"info","message":"waiting"}` || call.GetFunction() != "log" || call.GetCallToken() != "w" {
-		t.Error(call)
-	}
-	cancel()
-	if err := <-ended; status.Code(err) != codes.Canceled {
-		t.Error(err)
-	}
-	var event struct{ Data string }
-	if err := json.Unmarshal((<-p.host.calls).GetArguments(), &event); err != nil || event.Data != "context canceled" {
-		t.Error(err, event)
-	}
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := p.Call(ctx, &pluginv1.CallRequest{Function: "wait", CallToken: "w"})
+			ended <- err
+		}()
+		call := <-p.host.calls
+		if string(call.GetArguments()) != `{"level":"info","message":"waiting"}` || call.GetFunction() != "log" || call.GetCallToken() != "w" {
+			t.Error(call)
+		}
+		cancel()
+		if err := <-ended; status.Code(err) != codes.Canceled {
+			t.Error(err)
+		}
+		var event struct{ Data string }
+		if err := json.Unmarshal((<-p.host.calls).GetArguments(), &event); err != nil || event.Data != "context canceled" {
+			t.Error(err, event)
+		}
+	})
 }
 
 func TestHooksRun(t *testing.T) {
-	p := startReady(t)
-	if answer, err := p.Health(t.Context(), &pluginv1.HealthRequest{}); err != nil || answer.GetHealthy() || answer.GetReason() != "on holiday" {
-		t.Error(answer, err)
-	}
-	if _, err := p.Init(t.Context(), p.initRequest("", "")); status.Code(err) != codes.FailedPrecondition {
-		t.Error("a second Init:", err)
-	}
-	if _, err := p.Shutdown(t.Context(), &pluginv1.ShutdownRequest{}); err != nil {
-		t.Error(err)
-	}
-	if call := <-p.host.calls; string(call.GetArguments()) != `{"level":"warn","message":"over"}` {
-		t.Error(call)
-	}
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		if answer, err := p.Health(t.Context(), &pluginv1.HealthRequest{}); err != nil || answer.GetHealthy() || answer.GetReason() != "on holiday" {
+			t.Error(answer, err)
+		}
+		if _, err := p.Init(t.Context(), p.initRequest("", "")); status.Code(err) != codes.FailedPrecondition {
+			t.Error("a second Init:", err)
+		}
+		if _, err := p.Shutdown(t.Context(), &pluginv1.ShutdownRequest{}); err != nil {
+			t.Error(err)
+		}
+		if call := <-p.host.calls; string(call.GetArguments()) != `{"level":"warn","message":"over"}` {
+			t.Error(call)
+		}
 
-	p = start(t, false)
-	if _, err := p.Init(t.Context(), p.initRequest("refuse", "no licence")); status.Convert(err).Message() != "no licence" {
-		t.Error(err)
-	}
+		p = start(t, build, false)
+		if _, err := p.Init(t.Context(), p.initRequest("refuse", "no licence")); status.Convert(err).Message() != "no licence" {
+			t.Error(err)
+		}
+	})
 }
 
 func TestOutputReachesTheHost(t *testing.T) {
-	p := startReady(t)
-	p.call(t, "print", "")
-	if stdout, stderr := p.stdout.next(10), p.stderr.next(10); stdout != "to stdout\n" || stderr != "to stderr\n" {
-		t.Errorf("%q, %q", stdout, stderr)
-	}
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		p.call(t, "print", "")
+		if stdout, stderr := p.stdout.next(10), p.stderr.next(10); stdout != "to stdout\n" || stderr != "to stderr\n" {
+			t.Errorf("%q, %q", stdout, stderr)
+		}
+	})
 }
 
 func TestTheEndOfTheProcessEndsTheCall(t *testing.T) {
-	p := startReady(t)
-	if _, err := p.Call(t.Context(), &pluginv1.CallRequest{Function: "exit"}); status.Code(err) != codes.Unavailable {
-		t.Error(err)
-	}
+	each(t, func(t *testing.T, build string) {
+		p := startReady(t, build)
+		if _, err := p.Call(t.Context(), &pluginv1.CallRequest{Function: "exit"}); status.Code(err) != codes.Unavailable {
+			t.Error(err)
+		}
+	})
 }
 
 func TestStartedByHandItSaysWhatItIs(t *testing.T) {
-	command := exec.Command(os.Args[0])
-	command.Env = []string{handshake.MagicCookieKey + "=other"}
-	output, err := command.CombinedOutput()
-	if err == nil || !strings.HasPrefix(string(output), "This binary is a plugin.") {
-		t.Errorf("%v: %s", err, output)
+	for build, beginning := range map[string]string{"go": "This binary is a plugin.", "python": "This program is a GoatFlow plugin."} {
+		command := builds[build]()
+		command.Env = []string{"PATH=" + os.Getenv("PATH"), handshake.MagicCookieKey + "=other"}
+		output, err := command.CombinedOutput()
+		if err == nil || err.Error() != "exit status 1" || !strings.HasPrefix(string(output), beginning) {
+			t.Errorf("%v: %s", err, output)
+		}
 	}
 }
