@@ -44,6 +44,8 @@ pub struct Opened {
     pub assets: Option<Assets>,
     /// It was installed: that it is older than another one was decided then.
     pub is_installed: bool,
+    /// Key of the installed version.
+    pub key: Option<String>,
 }
 
 /// Reads the plugin at `path` through the gate: a package, a `.wasm` file, an installed version, or a directory with a
@@ -94,7 +96,7 @@ fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened
             store.check_known(&verified, &subject, &Asked::default())?;
         }
     }
-    Ok(Opened { artifact, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false })
+    Ok(Opened { artifact, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false, key: None })
 }
 
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
@@ -145,7 +147,7 @@ fn opened(
     }
     let assets = contents.assets(usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX))?;
     let artifact = Artifact { manifest: Some(contents.manifest), code, origin };
-    Ok(Opened { artifact, runtime: contents.runtime, verified, assets: Some(assets), is_installed })
+    Ok(Opened { artifact, runtime: contents.runtime, verified, assets: Some(assets), is_installed, key: None })
 }
 
 fn unsupported_native() -> Error {

@@ -61,6 +61,7 @@ pub(super) fn render(policy: &Policy) -> Value {
     let optional = [
         ("blocked_reason", policy.blocked_reason.as_deref().map(Value::from)),
         ("isolation_minimum", policy.isolation_minimum.map(Value::from)),
+        ("swap", policy.swap.map(|rules| json!(rules))),
         ("note", view.note.as_deref().map(Value::from)),
         ("observe", policy.observe().map(|times| json!(times))),
     ];
