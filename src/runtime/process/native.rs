@@ -137,29 +137,6 @@ impl NativePlugin {
         inner.arrive(&plugin);
         Ok(Self(plugin))
     }
-
-    /// What of the jail is in force for the present process.
-    #[must_use]
-    pub fn isolation(&self) -> Value {
-        match self.0.serving.load().as_ref() {
-            Some(process) => process.report().to_json(),
-            None => Value::Null,
-        }
-    }
-
-    /// State of the process, as reports show it.
-    #[must_use]
-    pub fn status(&self) -> Value {
-        let process = self.0.serving.load_full();
-        let phase = self.0.state().phase;
-        json!({
-            "state": phase.name(),
-            "pid": process.as_ref().and_then(|process| process.pid()),
-            "protocol": process.as_ref().map(|process| process.protocol.name()),
-            "processes": self.0.processes.load(Ordering::Relaxed),
-            "isolation": process.as_ref().map(|process| process.report().to_json()),
-        })
-    }
 }
 
 impl Plugin for NativePlugin {
@@ -214,6 +191,33 @@ impl Plugin for NativePlugin {
         Ok(())
     }
 
+    fn probe(&self, context: &CallContext) -> Result<()> {
+        self.0.process(context)?.session.probe(context)
+    }
+
+    fn restart(&self) -> Result<()> {
+        self.0.restart()
+    }
+
+    fn rest(&self) -> Result<()> {
+        if let Some(process) = self.0.leave(Phase::Resting) {
+            process.stop(&within(Duration::from_millis(process.terms.shutdown_timeout_ms)));
+        }
+        Ok(())
+    }
+
+    fn process(&self) -> Option<Value> {
+        let process = self.0.serving.load_full();
+        let phase = self.0.state().phase;
+        Some(json!({
+            "state": phase.name(),
+            "pid": process.as_ref().and_then(|process| process.pid()),
+            "protocol": process.as_ref().map(|process| process.protocol.name()),
+            "processes": self.0.processes.load(Ordering::Relaxed),
+            "isolation": process.as_ref().map(|process| process.report().to_json()),
+        }))
+    }
+
     fn usage(&self) -> RuntimeUsage {
         let process = self.0.serving.load();
         let pid = process.as_ref().and_then(|process| process.pid());
@@ -223,26 +227,6 @@ impl Plugin for NativePlugin {
             calls_relayed: 0,
             memory_bytes: pid.and_then(resident_bytes).unwrap_or(0),
         }
-    }
-}
-
-impl NativePlugin {
-    /// Asks the process whether it can serve calls.
-    pub fn probe(&self, context: &CallContext) -> Result<()> {
-        self.0.process(context)?.session.probe(context)
-    }
-
-    /// Puts a new process in the place of the present one, which ends with its calls.
-    pub fn restart(&self) -> Result<()> {
-        self.0.restart()
-    }
-
-    /// Ends the process; the next call starts one.
-    pub fn rest(&self) -> Result<()> {
-        if let Some(process) = self.0.leave(Phase::Resting) {
-            process.stop(&within(Duration::from_millis(process.terms.shutdown_timeout_ms)));
-        }
-        Ok(())
     }
 }
 
@@ -271,7 +255,7 @@ impl Inner {
             Phase::Pausing(until) => return Err(state.failed(restarting(until))),
             Phase::GivenUp => return Err(state.failed(given_up())),
             Phase::Stopped => {
-                return Err(Error::new(ErrorCode::LifecyclePluginNotFound, "the plugin was stopped"));
+                return Err(Error::new(ErrorCode::LifecycleStopped, "the plugin was stopped"));
             }
         }
         let me = std::thread::current();

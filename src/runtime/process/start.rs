@@ -301,7 +301,7 @@ impl Process {
             ending.reason = format!("the plugin was ended because it broke its protocol: {reason}");
         }
         if self.stopping.load(Ordering::SeqCst) {
-            ending.code = ErrorCode::LifecyclePluginNotFound;
+            ending.code = ErrorCode::PluginExited;
             ending.reason = "the plugin was stopped during the call".to_owned();
         }
         ending
