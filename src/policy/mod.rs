@@ -21,6 +21,7 @@ pub mod request;
 pub mod scope;
 pub mod store;
 pub mod suggest;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -31,7 +32,7 @@ use serde_json::Value;
 
 pub use self::checks::table_suggestion;
 pub use self::defaults::DefaultRules;
-pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
+pub use self::document::{Grant, Isolation, Permission, PermissionType, PolicyDocument};
 pub use self::evidence::Evidence;
 pub use self::limits::{BurstBudget, Limits};
 pub use self::observation::{Observe, lacks_grant};
@@ -39,6 +40,7 @@ pub use self::outbound::{CheckedUrl, MAX_REDIRECTS, check_headers};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
 pub use self::store::{Change, PolicyStore, StoredPolicy};
+pub use self::swap::SwapRules;
 
 use self::effective::{callers, default_permissions, document_limits, granted_instances};
 use self::grants::Grants;
@@ -122,7 +124,8 @@ pub struct Policy {
     denied: Grants,
     callable_by: Option<NameSet>,
     sql_functions: Vec<String>,
-    isolation_minimum: Option<u32>,
+    isolation: Isolation,
+    swap: Option<SwapRules>,
     view: View,
     /// In the wider rules of an observation: tables granted besides those of the entries.
     wider_tables: Option<AllTablesBut>,
@@ -144,7 +147,8 @@ impl Policy {
             denied: Grants::default(),
             callable_by: None,
             sql_functions: Vec::new(),
-            isolation_minimum: None,
+            isolation: Isolation::default(),
+            swap: None,
             view: View::of_default(permissions, withheld),
             limits,
             wider_tables: None,
@@ -171,7 +175,8 @@ impl Policy {
             denied: Grants::taken(denied, &rules.tables),
             callable_by: document.callable_by.as_deref().map(callers),
             sql_functions: document.sql_functions.clone(),
-            isolation_minimum: document.isolation.map(|isolation| isolation.minimum),
+            isolation: document.isolation.clone().unwrap_or_default(),
+            swap: document.swap,
             view: View::of_document(document, denied),
             wider_tables: None,
             observation: None,
@@ -182,7 +187,8 @@ impl Policy {
     /// The default grant, and the observation that a document which waits for review may ask for.
     fn pending(document: &PolicyDocument, request: &ResourceRequest, rules: &DefaultRules) -> Self {
         let (permissions, _) = default_permissions(request, rules);
-        Self::default_grant(request, rules).with_observation(document, &permissions, &[], rules)
+        let policy = Self { swap: document.swap, ..Self::default_grant(request, rules) };
+        policy.with_observation(document, &permissions, &[], rules)
     }
 
     /// No rules but one: nothing goes in or out. Also for stored rows that can't be read.
@@ -197,7 +203,8 @@ impl Policy {
             denied: Grants::default(),
             callable_by: Some(NameSet::default()),
             sql_functions: Vec::new(),
-            isolation_minimum: None,
+            isolation: Isolation::default(),
+            swap: None,
             view: View::default(),
             wider_tables: None,
             observation: None,
@@ -228,10 +235,16 @@ impl Policy {
         &self.sql_functions
     }
 
-    /// Lowest level of the jail that a native plugin may start in, if the policy says one.
+    /// What the policy says about the jail of a native plugin.
     #[must_use]
-    pub fn isolation_minimum(&self) -> Option<u32> {
-        self.isolation_minimum
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+
+    /// How a new version is held against the one before it.
+    #[must_use]
+    pub fn swap_rules(&self) -> SwapRules {
+        self.swap.unwrap_or_default()
     }
 
     /// What is in force, with the source of each line.

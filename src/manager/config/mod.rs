@@ -1,5 +1,6 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
+mod native;
 mod outbound;
 pub mod packages;
 mod store;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::native::NativeConfig;
 pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
 pub use self::packages::PackagesConfig;
 use super::Providers;
@@ -62,6 +64,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Packages and signatures.
     pub packages: PackagesConfig,
+    /// Native plugins.
+    pub native: NativeConfig,
+    /// How plugins are asked whether they are healthy.
+    pub health: HealthConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
     pub signals: SignalsConfig,
 }
@@ -162,6 +168,17 @@ pub struct ModuleConfig {
     pub data_segments: u32,
 }
 
+/// How plugins are asked whether they are healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// How often, in milliseconds; 0 = never.
+    pub interval_ms: u64,
+    /// How long an answer may take, in milliseconds; also that of a new version before it serves.
+    #[schemars(range(min = 1))]
+    pub timeout_ms: u64,
+}
+
 /// How memory faults of guests are noticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -180,8 +197,10 @@ pub(super) struct Settings {
     pub(super) max_instances: u32,
     pub(super) max_message_bytes: usize,
     pub(super) max_asset_bytes: usize,
+    pub(super) native: NativeConfig,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
+    pub(super) health: HealthConfig,
 }
 
 impl Default for Config {
@@ -200,6 +219,8 @@ impl Default for Config {
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
             packages: PackagesConfig::default(),
+            native: NativeConfig::default(),
+            health: HealthConfig::default(),
             signals: SignalsConfig::default(),
         }
     }
@@ -208,6 +229,13 @@ impl Default for Config {
 impl Default for DatabaseConfig {
     fn default() -> Self {
         Self { dialect: None, default_schema: None, sqlite: None, stamp_caller: true }
+    }
+}
+
+impl Default for HealthConfig {
+    /// The reference's numbers.
+    fn default() -> Self {
+        Self { interval_ms: 60_000, timeout_ms: 5_000 }
     }
 }
 
@@ -267,6 +295,9 @@ impl Config {
         }
         if self.limits.max_instances == 0 || self.limits.log_lines == 0 {
             return Err(refused("`limits.max_instances` and `limits.log_lines` are at least 1"));
+        }
+        if self.health.timeout_ms == 0 {
+            return Err(refused("`health.timeout_ms` is at least 1"));
         }
         if self.database.sqlite.is_some() && !matches!(self.database.dialect, None | Some(DialectConfig::Sqlite)) {
             return Err(refused("`database.dialect` does not fit the embedded SQLite database"));
@@ -334,6 +365,7 @@ impl Config {
             max_instances: limits.max_instances,
             max_message_bytes: limits.max_message_bytes,
             max_asset_bytes: self.packages.limits.asset_bytes,
+            native: self.native.clone(),
             module: ScanLimits {
                 module_bytes: limits.module.bytes,
                 functions: limits.module.functions,
@@ -342,6 +374,7 @@ impl Config {
                 data_segments: limits.module.data_segments,
                 ..ScanLimits::default()
             },
+            health: self.health,
             signals: match self.signals {
                 SignalsConfig::On => Signals::On,
                 SignalsConfig::Off => Signals::Off,
@@ -433,9 +466,11 @@ fn check_sections(text: &[u8]) -> Result<()> {
         "/config",
         "/limits",
         "/limits/module",
+        "/health",
         "/policy_store",
         "/packages",
         "/packages/limits",
+        "/native",
     ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));
@@ -477,6 +512,8 @@ mod tests {
             r#"{"packages":{"limits":{"ratio":0}}}"#,
             r#"{"packages":{"limits":{"asset_bytes":0}}}"#,
             r#"{"packages":[]}"#,
+            r#"{"health":{"timeout_ms":0}}"#,
+            r#"{"health":[1,2]}"#,
             r#"{"database":{"dialect":"mysql","sqlite":{"path":":memory:"}}}"#,
         ] {
             assert_eq!(code(text), ErrorCode::ArgumentConfig, "{text}");

@@ -26,7 +26,6 @@ use super::gate::Gate;
 use super::lock::Lock;
 use super::{Opened, files};
 use crate::error::{Error, ErrorCode, Result};
-use crate::plugin::RuntimeKind;
 use crate::plugin::name::{check_name, folded, shorten};
 pub use known::is_read_only;
 use report::describe;
@@ -90,9 +89,6 @@ impl Store {
     ) -> Result<Change> {
         progress(Step::Checking);
         let package = gate.package(path)?;
-        if package.contents.runtime == RuntimeKind::Process {
-            return Err(super::unsupported_native());
-        }
         let (_lock, mut state) = self.begin()?;
         let name = package.contents.manifest.name.clone();
         check_distinct(&state, &name)?;
@@ -136,6 +132,21 @@ impl Store {
             installed.previous = Some(std::mem::replace(&mut installed.current, previous));
             Ok(())
         })
+    }
+
+    /// Makes an installed version the current one, so that the record agrees with what runs; `None` when it is that already.
+    pub fn make_current(&self, name: &str, key: &str) -> Result<Option<Change>> {
+        if self.read_state()?.packages.get(name).is_some_and(|installed| installed.current == key) {
+            return Ok(None);
+        }
+        let change = self.change(name, "rolled_back", |installed| {
+            if !installed.versions.contains_key(key) {
+                return Err(not_installed(&format!("{name} {}", shorten(key, 80))));
+            }
+            switch(installed, key.to_owned());
+            Ok(())
+        })?;
+        Ok(Some(change))
     }
 
     /// Approves what the waiting version asks for and makes it the current one. With `version`, the version or the key of

@@ -9,6 +9,8 @@ use crate::policy::json::Node;
 use crate::policy::limits::BurstBudget;
 use crate::policy::observation::{MAX_OBSERVATION, Observe, Timestamp};
 use crate::policy::scope::names::{self, NameSet};
+use crate::policy::swap::SwapRules;
+use crate::policy::wording::harmless;
 
 /// Largest rate: what a plugin can be given short of "no limit". The window keeps one time per event.
 const MAX_RATE: u64 = 1_000_000;
@@ -21,7 +23,10 @@ const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 /// Most instances and most calls in flight.
 const MAX_PARALLEL: u64 = 1_024;
 
-const FIELDS: [&str; 28] = [
+/// Longest probation: a day.
+const MAX_PROBATION_MS: u64 = 86_400_000;
+
+const FIELDS: [&str; 29] = [
     "version",
     "plugin_name",
     "status",
@@ -49,6 +54,7 @@ const FIELDS: [&str; 28] = [
     "sql_functions",
     "isolation",
     "observe",
+    "swap",
     "note",
 ];
 
@@ -95,6 +101,7 @@ fn read_fields(fields: &Fields<'_>, report: &mut Report) -> PolicyDocument {
         sql_functions: read_sql_functions(fields, report),
         isolation: read_isolation(fields, report),
         observe: read_observe(fields, report),
+        swap: read_swap(fields, report),
         note: fields.text("note", report).map(str::to_owned),
     }
 }
@@ -171,12 +178,32 @@ fn read_sql_functions(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
     functions
 }
 
+const ISOLATION_FIELDS: [&str; 8] =
+    ["minimum", "interpreter", "read_only", "environment", "jit", "threads", "cpu_percent", "tmp_mb"];
+
 fn read_isolation(fields: &Fields<'_>, report: &mut Report) -> Option<Isolation> {
-    let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &["minimum"], report)?;
-    if fields.get("minimum").is_none() {
-        report.problem(&fields.path("minimum"), "is missing");
+    let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &ISOLATION_FIELDS, report)?;
+    let interpreter = fields.text("interpreter", report);
+    let read_only = fields.strings("read_only", report).unwrap_or_default();
+    for (path, name) in interpreter
+        .iter()
+        .map(|path| (*path, "interpreter"))
+        .chain(read_only.iter().map(|path| (path.as_str(), "read_only")))
+    {
+        if !path.starts_with('/') || path.contains('\0') {
+            report.problem(&fields.path(name), format!("`{}` is not an absolute path", harmless(path)));
+        }
     }
-    fields.whole32("minimum", 0..=4, report).map(|minimum| Isolation { minimum })
+    Some(Isolation {
+        minimum: fields.whole32("minimum", 0..=4, report),
+        interpreter: interpreter.map(str::to_owned),
+        read_only,
+        environment: fields.texts("environment", report).unwrap_or_default(),
+        jit: fields.flag("jit", report),
+        threads: fields.whole32("threads", 1..=4096, report),
+        cpu_percent: fields.whole32("cpu_percent", 0..=100_000, report),
+        tmp_mb: fields.whole32("tmp_mb", 1..=65_536, report),
+    })
 }
 
 /// Both ends are written, so that an observation ends whoever wrote the document, and however.
@@ -197,6 +224,18 @@ fn read_observe(fields: &Fields<'_>, report: &mut Report) -> Option<Observe> {
         _ => report.problem(&path, "ends before it begins"),
     }
     None
+}
+
+fn read_swap(fields: &Fields<'_>, report: &mut Report) -> Option<SwapRules> {
+    let known = ["probation_ms", "max_error_percent", "max_latency_factor", "min_calls"];
+    let fields = Fields::open(fields.get("swap")?, &fields.path("swap"), &known, report)?;
+    let default = SwapRules::default();
+    let mut whole = |name, range, default| fields.whole32(name, range, report).unwrap_or(default);
+    let max_error_percent = whole("max_error_percent", 0..=100, default.max_error_percent);
+    let max_latency_factor = whole("max_latency_factor", 0..=MAX_RATE, default.max_latency_factor);
+    let min_calls = whole("min_calls", 1..=MAX_RATE, default.min_calls);
+    let probation_ms = fields.whole("probation_ms", 0..=MAX_PROBATION_MS, report).unwrap_or(default.probation_ms);
+    Some(SwapRules { probation_ms, max_error_percent, max_latency_factor, min_calls })
 }
 
 fn warn_about_idle_parts(fields: &Fields<'_>, document: &PolicyDocument, report: &mut Report) {
