@@ -336,6 +336,10 @@ error_codes! {
     LifecyclePending = 610, "lifecycle.pending";
     /// The result was handed out already.
     LifecycleTaken = 611, "lifecycle.taken";
+    /// There are more files to watch than one watch may have.
+    LifecycleWatchTooLarge = 620, "lifecycle.watch_too_large";
+    /// Nothing is watched under that name or path, or it is watched already.
+    LifecycleWatchConflict = 621, "lifecycle.watch_conflict";
 
     /// The host's callback reported a failure.
     HostFailed = 700, "host.failed";

@@ -8,8 +8,10 @@ pub mod operation;
 pub mod registry;
 pub mod slot;
 pub mod traffic;
+pub mod watch;
 
 pub use events::{EventHub, Subscription};
 pub use operation::Operation;
 pub use registry::Registry;
 pub use slot::{Generation, Packaged, Slot};
+pub use watch::{Watch, Watcher};
