@@ -17,11 +17,13 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 18] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
+        "plugin.failed",
+        "plugin.watching",
         "policy.changed",
         "policy.observing",
         "package.installed",

@@ -44,6 +44,17 @@ pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
     load().map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
 }
 
+/// Reads and compiles what is at `path`, and starts nothing of it.
+pub(super) fn check(manager: &Manager, path: &Path) -> Result<()> {
+    let opened = crate::package::open(&manager.gate, manager.packages.as_ref(), path)?;
+    if opened.runtime != RuntimeKind::Wasm {
+        return Ok(());
+    }
+    let engine = WasmEngine::shared(manager.settings.signals)?;
+    let compiling = context(manager.settings.load_timeout_ms);
+    CompiledModule::compile(engine, opened.artifact.code, &manager.settings.module, &compiling).map(drop)
+}
+
 /// Everything that runs comes through here, with the verdict over its signatures.
 pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>> {
     let Opened { artifact, runtime, verified, assets, is_installed } = opened;

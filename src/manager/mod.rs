@@ -7,6 +7,7 @@ mod packages;
 mod policies;
 mod policy_watch;
 mod reports;
+mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,6 +36,7 @@ use crate::sandbox::{CustomFunction, Services};
 
 use self::policies::Policies;
 use self::policy_watch::PolicyWatch;
+use self::watching::Watches;
 
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
@@ -54,6 +56,8 @@ pub struct Manager {
     gate: Gate,
     packages: Option<Store>,
     graph: Arc<WaitGraph>,
+    /// What plugins are loaded from, as far as it is watched.
+    watches: Watches,
     /// Held while a plugin is put into or out of service, or its policy is changed.
     changing: Mutex<()>,
     shut_down: AtomicBool,
@@ -111,6 +115,7 @@ impl Manager {
             packages: config.packages.store(),
             settings: config.settings(),
             graph: Arc::default(),
+            watches: Watches::default(),
             changing: Mutex::new(()),
             shut_down: AtomicBool::new(false),
         });
@@ -254,6 +259,7 @@ impl Manager {
         }
         let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.retire()?))).collect();
         drop(turn);
+        self.watches.end();
         let until = clock::now().saturating_add(clock::saturating_nanos(patience));
         let plugins: Vec<Value> = stopping
             .iter()

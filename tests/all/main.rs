@@ -32,3 +32,5 @@ mod policy_store;
 mod policy_swap;
 mod sandbox;
 mod support;
+mod watch;
+mod watch_patterns;
