@@ -13,6 +13,7 @@ mod attack_plugin_calls;
 mod attack_sql;
 mod calls;
 mod contract;
+mod dev_cli;
 mod hostile;
 mod identity;
 mod jail_escape;
