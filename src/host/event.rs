@@ -17,13 +17,16 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 21] = [
         "plugin.loaded",
         "plugin.unloaded",
         "plugin.enabled",
         "plugin.disabled",
         "plugin.failed",
         "plugin.watching",
+        "plugin.crashed",
+        "plugin.restarted",
+        "plugin.crash_loop",
         "policy.changed",
         "policy.observing",
         "package.installed",

@@ -12,7 +12,7 @@ use super::traffic::Traffic;
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::package::Assets;
-use crate::plugin::{CallContext, Plugin, ResultSink};
+use crate::plugin::{CallContext, Plugin, Recovery, ResultSink};
 use crate::policy::ResourceRequest;
 use crate::sandbox::Sandbox;
 
@@ -27,6 +27,8 @@ pub struct Slot {
     pub sandbox: Arc<Sandbox>,
     /// Calls into the plugin.
     pub traffic: Traffic,
+    /// Failures of the plugin, and what follows from them.
+    pub recovery: Arc<Recovery>,
     /// Asynchronous calls.
     pub(super) lane: Arc<Lane>,
     serving: ArcSwapOption<Generation>,
@@ -111,6 +113,7 @@ impl Slot {
             name,
             sandbox,
             traffic: Traffic::default(),
+            recovery: Arc::default(),
             lane: Arc::default(),
             serving: ArcSwapOption::empty(),
             enabled: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Manager;
+use super::{Manager, native};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
@@ -14,7 +14,7 @@ use crate::lifecycle::{Generation, Packaged, Slot};
 use crate::package::request::Asked;
 use crate::package::store::{is_read_only, status_json};
 use crate::package::trust::{Subject, Verified};
-use crate::package::{Opened, Store, translations};
+use crate::package::{Opened, Program, Store, translations};
 use crate::plugin::name::shorten;
 use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration, RuntimeKind};
 use crate::policy::{Policy, ResourceRequest, request};
@@ -57,7 +57,7 @@ pub(super) fn check(manager: &Manager, path: &Path) -> Result<()> {
 
 /// Everything that runs comes through here, with the verdict over its signatures.
 pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>> {
-    let Opened { artifact, runtime, verified, assets, is_installed } = opened;
+    let Opened { artifact, program, runtime, verified, assets, is_installed } = opened;
     let mut luggage = Luggage {
         origin: artifact.origin.clone(),
         packaged: Packaged { runtime: runtime.name(), signature: status_json(&verified), assets: None },
@@ -72,7 +72,8 @@ pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>>
     let version = artifact.manifest.as_ref().map(|manifest| manifest.version.clone());
     let (candidate, plugin) = match runtime {
         RuntimeKind::Template => start_template(manager, artifact)?,
-        _ => start_module(manager, artifact, &verified, store)?,
+        RuntimeKind::Process => start_native(manager, artifact, program, &verified, store)?,
+        RuntimeKind::Wasm => start_module(manager, artifact, &verified, store)?,
     };
     if let Some(store) = store {
         let registration = plugin.registration();
@@ -98,6 +99,29 @@ fn start_template(manager: &Manager, artifact: Artifact) -> Result<(Candidate, B
     let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
     let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
     Ok((candidate, Box::new(TemplatePlugin::new(&manifest)?)))
+}
+
+fn start_native(
+    manager: &Manager,
+    artifact: Artifact,
+    program: Option<Program>,
+    verified: &Verified,
+    store: Option<&Store>,
+) -> Result<(Candidate, Box<dyn Plugin>)> {
+    let (Some(manifest), Some(program)) = (artifact.manifest, program) else {
+        return Err(crate::error::bug!("a native plugin without a manifest"));
+    };
+    let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
+    let starting = context(candidate.policy.limits().init_timeout_ms);
+    let admit = |registration: &Registration| {
+        check_identity(Some(&manifest), registration)?;
+        check_signed(Some(&manifest), registration, verified, store)
+    };
+    let code = native::Code { code: artifact.code, program, manifest: &manifest, verified };
+    let plugin = manager
+        .start_native(code, &candidate.slot, &candidate.policy, admit, &starting)
+        .map_err(|error| too_slow(error, "the plugin did not start within its policy's `init_timeout`"))?;
+    Ok((candidate, plugin))
 }
 
 fn start_module(
@@ -201,8 +225,9 @@ impl Manager {
         // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
         let (revision, policy, enabled) = self.standing_of(&slot.name, &request);
         slot.set_enabled(enabled);
-        plugin.set_limits(&self.runtime_limits(policy.limits()));
+        let limits = self.runtime_limits(policy.limits());
         slot.sandbox.policy.replace(revision, policy);
+        plugin.set_limits(&limits);
         self.tell_observation(&slot);
         self.translations.register(&slot.name, texts, Some(plugin.registration()));
         let loaded = Event::new("plugin.loaded", &slot.name)

@@ -3,6 +3,11 @@
 pub mod config;
 pub mod learning;
 mod loading;
+#[cfg(native_plugins)]
+mod native;
+#[cfg(not(native_plugins))]
+#[path = "native/unsupported.rs"]
+mod native;
 mod packages;
 mod policies;
 mod policy_watch;

@@ -36,6 +36,8 @@ use trust::{Mode, Subject, Verified};
 pub struct Opened {
     /// What a runtime starts.
     pub artifact: Artifact,
+    /// What belongs to a native program.
+    pub program: Option<Program>,
     /// How it runs.
     pub runtime: RuntimeKind,
     /// Verdict over its signatures; the plugin's own word on its name is still to be held against it.
@@ -44,6 +46,15 @@ pub struct Opened {
     pub assets: Option<Assets>,
     /// It was installed: that it is older than another one was decided then.
     pub is_installed: bool,
+}
+
+/// What belongs to a native program besides its code.
+#[derive(Debug)]
+pub struct Program {
+    /// File name of the program.
+    pub binary: String,
+    /// The other files of its package, which it may read: names and contents.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// Reads the plugin at `path` through the gate: a package, a `.wasm` file, an installed version, or a directory with a
@@ -94,7 +105,7 @@ fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened
             store.check_known(&verified, &subject, &Asked::default())?;
         }
     }
-    Ok(Opened { artifact, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false })
+    Ok(Opened { artifact, program: None, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false })
 }
 
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
@@ -104,7 +115,7 @@ fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opene
         store.check_known(&package.admitted.verified, &contents.subject(), &contents.asked)?;
     }
     let Package { admitted, contents, .. } = package;
-    let code = contents.code(gate.max_code_bytes)?;
+    let code = contents.code(gate.max_bytes_of(contents.runtime))?;
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 
@@ -118,7 +129,7 @@ fn open_directory(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Ope
     }
     let files = Arc::new(DirectoryFiles { root: path.to_owned() });
     let contents = Contents::of(Arc::<DirectoryFiles>::clone(&files))?;
-    let code = contents.code(gate.max_code_bytes)?;
+    let code = contents.code(gate.max_bytes_of(contents.runtime))?;
     let signature = |extension: &str, max_bytes| match &contents.module {
         Some(module) => files.read(&format!("{module}.{extension}"), max_bytes),
         None => Ok(None),
@@ -140,16 +151,16 @@ fn opened(
     origin: String,
     is_installed: bool,
 ) -> Result<Opened> {
-    if contents.runtime == RuntimeKind::Process {
-        return Err(unsupported_native());
-    }
-    let assets = contents.assets(usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX))?;
+    let max_bytes = usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX);
+    let assets = contents.assets(max_bytes)?;
+    let program = match (contents.runtime, &contents.module) {
+        (RuntimeKind::Process, Some(binary)) => {
+            Some(Program { binary: binary.clone(), files: contents.further_files(&gate.limits)? })
+        }
+        _ => None,
+    };
     let artifact = Artifact { manifest: Some(contents.manifest), code, origin };
-    Ok(Opened { artifact, runtime: contents.runtime, verified, assets: Some(assets), is_installed })
-}
-
-fn unsupported_native() -> Error {
-    Error::new(ErrorCode::PackageRuntimeUnsupported, "this version does not run native plugins (`runtime: grpc`)")
+    Ok(Opened { artifact, program, runtime: contents.runtime, verified, assets: Some(assets), is_installed })
 }
 
 #[cfg(test)]
