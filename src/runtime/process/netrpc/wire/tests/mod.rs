@@ -63,7 +63,7 @@ fn typed(of: &Result<Vec<Event<Call>>, Violation>) -> Vec<String> {
 struct Host {
     stack: Stack<Call>,
     calls: std::vec::IntoIter<(Target, &'static str, Argument, Expected)>,
-    answers: std::vec::IntoIter<std::result::Result<&'static str, &'static str>>,
+    answers: std::vec::IntoIter<Result<&'static str, &'static str>>,
     sent: Vec<u8>,
     seen: Vec<String>,
 }
