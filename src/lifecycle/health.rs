@@ -59,7 +59,7 @@ impl Health {
     /// The right to probe; `None` while somebody else does.
     #[must_use]
     pub fn begin(&self) -> Option<ProbeTurn<'_>> {
-        (!self.is_probing.swap(true, Ordering::AcqRel)).then_some(ProbeTurn(self))
+        (!self.is_probing.swap(true, Ordering::AcqRel)).then(|| ProbeTurn(self))
     }
 
     /// Takes note of a probe.
@@ -142,7 +142,7 @@ mod tests {
     fn one_probe_at_a_time() {
         let health = Health::default();
         let turn = health.begin();
-        assert!(turn.is_some() && health.begin().is_none());
+        assert!(turn.is_some() && health.begin().is_none() && health.begin().is_none());
         drop(turn);
         assert!(health.begin().is_some());
     }

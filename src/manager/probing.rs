@@ -46,13 +46,13 @@ fn round(manager: &Weak<Manager>) {
     let Some(manager) = manager.upgrade().filter(|manager| !manager.is_shut_down()) else { return };
     next_round(&manager);
     let slots = manager.registry.all_loaded().into();
-    drop(manager.ask_all(slots));
+    manager.ask_all(slots);
 }
 
 impl Manager {
     /// Asks the first; a worker that is free, or becomes free, goes on with the others meanwhile.
-    fn ask_all(self: &Arc<Self>, mut slots: VecDeque<Arc<Slot>>) -> Option<Finding> {
-        let first = slots.pop_front()?;
+    fn ask_all(self: &Arc<Self>, mut slots: VecDeque<Arc<Slot>>) {
+        let Some(first) = slots.pop_front() else { return };
         if !slots.is_empty() {
             let manager = Arc::downgrade(self);
             let go_on = move || {
@@ -63,7 +63,7 @@ impl Manager {
             // Without a worker the others are asked in the next round.
             let _ = executor::spawn_next(go_on);
         }
-        self.ask(&first)
+        self.ask(&first);
     }
 
     /// Asks one plugin; `None` when it is not to be asked: it is out of service, or somebody asks it already.
