@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"runtime/debug"
 	"unsafe"
@@ -19,6 +20,9 @@ func hostLog(level int32, message string)
 
 //go:wasmimport gk last_error
 func hostLastError() uint64
+
+//go:wasmimport gk caller
+func hostCaller() uint64
 
 // owned keeps every block that the host knows alive, by address: to the collector an address held by the host is no
 // reference.
@@ -50,11 +54,11 @@ func gkRegister() uint64 {
 
 //go:wasmexport gk_call
 func gkCall(function, arguments string) uint64 {
-	return pack(dispatch(function, bytesOf(arguments)))
+	return pack(dispatch(&Call{Function: function, Args: bytesOf(arguments)}))
 }
 
 // callHost makes one host call. Failure is an [*Error]; an empty reply without one is nil.
-func callHost(function string, arguments []byte) (json.RawMessage, error) {
+func callHost(_ context.Context, function string, arguments []byte) (json.RawMessage, error) {
 	if reply := take(hostCall(function, unsafe.String(unsafe.SliceData(arguments), len(arguments)))); reply != nil {
 		return reply, nil
 	}
@@ -69,8 +73,16 @@ func callHost(function string, arguments []byte) (json.RawMessage, error) {
 	return nil, failure
 }
 
-func writeLog(level int32, message string) {
+func writeLog(_ context.Context, level int32, message string) {
 	hostLog(level, message)
+}
+
+func callersOf(*Call) []string {
+	var caller struct{ Chain []string }
+	if document := take(hostCaller()); document != nil {
+		_ = json.Unmarshal(document, &caller) // the host's own document
+	}
+	return caller.Chain
 }
 
 // hold gives a block to the host.

@@ -2,12 +2,16 @@ package plugin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 )
 
 // The services of the host. Every call passes the plugin's policy first and fails with an [*Error] where it is refused.
+//
+// In a program that serves several calls at the same time, the host can only guess which of them these belong to; those
+// of [Call] and [With] tell it.
 var (
 	DB     DBService
 	Cache  CacheService
@@ -17,10 +21,36 @@ var (
 	Log    LogService
 )
 
+// Services are the services of the host, bound to the call that they are used for: its deadline and its cancellation end
+// them, and the host knows whom they are for.
+type Services struct {
+	host
+	DB     DBService
+	Cache  CacheService
+	HTTP   HTTPService
+	Email  EmailService
+	Config ConfigService
+	Log    LogService
+}
+
+// With returns the services for the call that ctx belongs to: [Call.Context], or a context made from it.
+func With(ctx context.Context) Services {
+	h := host{ctx}
+	return Services{h, DBService{h}, CacheService{h}, HTTPService{h}, EmailService{h}, ConfigService{h}, LogService{h}}
+}
+
+// host makes host calls for one call, or, with a nil context, for none in particular.
+type host struct{ ctx context.Context }
+
 // Host calls a host function by its name, for functions that the host application registered itself. The arguments are
 // encoded as JSON and the reply is decoded into reply, a pointer; nil drops it.
 func Host(function string, arguments, reply any) error {
-	document, err := request(function, arguments)
+	return host{}.Host(function, arguments, reply)
+}
+
+// Host is the function [Host], for this call.
+func (h host) Host(function string, arguments, reply any) error {
+	document, err := h.request(function, arguments)
 	if err != nil || reply == nil {
 		return err
 	}
@@ -42,19 +72,19 @@ func decode(function string, document []byte, reply any) error {
 }
 
 // request makes one host call and returns the raw reply, empty if there is none.
-func request(function string, arguments any) (json.RawMessage, error) {
+func (h host) request(function string, arguments any) (json.RawMessage, error) {
 	document, err := json.Marshal(arguments)
 	if err != nil {
 		return nil, &Error{Function: function, Message: "arguments: " + err.Error()}
 	}
-	return callHost(function, document)
+	return callHost(h.ctx, function, document)
 }
 
 // acknowledged is the reply of host functions that only say that they are done.
 type acknowledged struct{}
 
 // DBService reaches the host's databases.
-type DBService struct{}
+type DBService struct{ host }
 
 type statement struct {
 	Query string `json:"query"`
@@ -89,8 +119,8 @@ func (d DBService) Query(query string, args ...any) ([]Row, error) {
 
 // QueryInto is Query for authors who like types: rows is a pointer to a slice of structs whose JSON names are the
 // columns. Without any row the slice is empty, not nil, so that it encodes as [].
-func (DBService) QueryInto(rows any, query string, args ...any) error {
-	document, err := request("db_query", statement{query, args})
+func (d DBService) QueryInto(rows any, query string, args ...any) error {
+	document, err := d.request("db_query", statement{query, args})
 	if err != nil {
 		return err
 	}
@@ -101,42 +131,42 @@ func (DBService) QueryInto(rows any, query string, args ...any) error {
 }
 
 // Exec runs a writing statement and returns how many rows it affected.
-func (DBService) Exec(query string, args ...any) (affected int64, err error) {
+func (d DBService) Exec(query string, args ...any) (affected int64, err error) {
 	var reply struct{ Affected int64 }
-	err = Host("db_exec", statement{query, args}, &reply)
+	err = d.Host("db_exec", statement{query, args}, &reply)
 	return reply.Affected, err
 }
 
 // CacheService is the plugin's own cache; other plugins can't see it.
-type CacheService struct{}
+type CacheService struct{ host }
 
 // Get returns the value kept under key and whether there is one.
-func (CacheService) Get(key string) (value []byte, found bool, err error) {
+func (c CacheService) Get(key string) (value []byte, found bool, err error) {
 	var reply struct {
 		Found bool
 		Value []byte
 	}
-	err = Host("cache_get", map[string]string{"key": key}, &reply)
+	err = c.Host("cache_get", map[string]string{"key": key}, &reply)
 	return reply.Value, reply.Found, err
 }
 
 // Set keeps value under key, for ttl rounded up to whole seconds; 0 sets no time limit.
-func (CacheService) Set(key string, value []byte, ttl time.Duration) error {
+func (c CacheService) Set(key string, value []byte, ttl time.Duration) error {
 	arguments := struct {
 		Key   string `json:"key"`
 		Value []byte `json:"value"`
 		TTL   int64  `json:"ttl"`
 	}{key, value, int64((ttl + time.Second - 1) / time.Second)}
-	return Host("cache_set", arguments, &acknowledged{})
+	return c.Host("cache_set", arguments, &acknowledged{})
 }
 
 // Delete forgets what is kept under key.
-func (CacheService) Delete(key string) error {
-	return Host("cache_delete", map[string]string{"key": key}, &acknowledged{})
+func (c CacheService) Delete(key string) error {
+	return c.Host("cache_delete", map[string]string{"key": key}, &acknowledged{})
 }
 
 // HTTPService lets the host make HTTP requests.
-type HTTPService struct{}
+type HTTPService struct{ host }
 
 // HTTPRequest is a request that the host makes for the plugin.
 type HTTPRequest struct {
@@ -153,9 +183,9 @@ type HTTPResponse struct {
 }
 
 // Do makes a request. A status such as 404 is an answer, not an error.
-func (HTTPService) Do(r HTTPRequest) (HTTPResponse, error) {
+func (h HTTPService) Do(r HTTPRequest) (HTTPResponse, error) {
 	var response HTTPResponse
-	err := Host("http_request", r, &response)
+	err := h.Host("http_request", r, &response)
 	return response, err
 }
 
@@ -165,7 +195,7 @@ func (h HTTPService) Get(url string) (HTTPResponse, error) {
 }
 
 // EmailService sends mail through the host.
-type EmailService struct{}
+type EmailService struct{ host }
 
 // Message is a mail to one recipient. With HTML set, Body is HTML.
 type Message struct {
@@ -176,30 +206,35 @@ type Message struct {
 }
 
 // Send sends a mail.
-func (EmailService) Send(m Message) error {
-	return Host("send_email", m, &acknowledged{})
+func (e EmailService) Send(m Message) error {
+	return e.Host("send_email", m, &acknowledged{})
 }
 
 // ConfigService reads the host's configuration.
-type ConfigService struct{}
+type ConfigService struct{ host }
 
 type valueReply struct{ Value string }
 
 // Get returns a configuration value of the host, for example "app.name".
-func (ConfigService) Get(key string) (string, error) {
+func (c ConfigService) Get(key string) (string, error) {
 	var reply valueReply
-	err := Host("config_get", map[string]string{"key": key}, &reply)
+	err := c.Host("config_get", map[string]string{"key": key}, &reply)
 	return reply.Value, err
 }
 
 // Translate returns the text of key in the language of the current request, and the key itself where there is none.
 func Translate(key string, args ...any) string {
+	return host{}.Translate(key, args...)
+}
+
+// Translate is the function [Translate], for this call.
+func (h host) Translate(key string, args ...any) string {
 	var reply valueReply
 	arguments := struct {
 		Key  string `json:"key"`
 		Args []any  `json:"args"`
 	}{key, args}
-	if err := Host("translate", arguments, &reply); err != nil {
+	if err := h.Host("translate", arguments, &reply); err != nil {
 		return key
 	}
 	return reply.Value
@@ -208,7 +243,12 @@ func Translate(key string, args ...any) string {
 // CallPlugin calls a function of another plugin and returns its result as it is, nil if it is empty. An {"error": "…"}
 // in it is the other plugin's own answer, not an error here.
 func CallPlugin(name, function string, arguments any) (json.RawMessage, error) {
-	return request("plugin_call", struct {
+	return host{}.CallPlugin(name, function, arguments)
+}
+
+// CallPlugin is the function [CallPlugin], for this call.
+func (h host) CallPlugin(name, function string, arguments any) (json.RawMessage, error) {
+	return h.request("plugin_call", struct {
 		Plugin   string `json:"plugin"`
 		Function string `json:"function"`
 		Args     any    `json:"args"`
@@ -217,25 +257,38 @@ func CallPlugin(name, function string, arguments any) (json.RawMessage, error) {
 
 // Publish sends an event to the host's subscribers of a channel; an empty channel is the host's default one.
 func Publish(channel, event, data string) error {
+	return host{}.Publish(channel, event, data)
+}
+
+// Publish is the function [Publish], for this call.
+func (h host) Publish(channel, event, data string) error {
 	arguments := struct {
 		Channel string `json:"channel"`
 		Event   string `json:"event_type"`
 		Data    string `json:"data"`
 	}{channel, event, data}
-	return Host("publish_event", arguments, &acknowledged{})
+	return h.Host("publish_event", arguments, &acknowledged{})
 }
 
 // LogService writes the plugin's log; format and args are those of [fmt.Sprintf].
-type LogService struct{}
+type LogService struct{ host }
 
 // Debug writes a line at level debug.
-func (LogService) Debug(format string, args ...any) { writeLog(0, fmt.Sprintf(format, args...)) }
+func (l LogService) Debug(format string, args ...any) {
+	writeLog(l.ctx, 0, fmt.Sprintf(format, args...))
+}
 
 // Info writes a line at level info.
-func (LogService) Info(format string, args ...any) { writeLog(1, fmt.Sprintf(format, args...)) }
+func (l LogService) Info(format string, args ...any) {
+	writeLog(l.ctx, 1, fmt.Sprintf(format, args...))
+}
 
 // Warn writes a line at level warn.
-func (LogService) Warn(format string, args ...any) { writeLog(2, fmt.Sprintf(format, args...)) }
+func (l LogService) Warn(format string, args ...any) {
+	writeLog(l.ctx, 2, fmt.Sprintf(format, args...))
+}
 
 // Error writes a line at level error.
-func (LogService) Error(format string, args ...any) { writeLog(3, fmt.Sprintf(format, args...)) }
+func (l LogService) Error(format string, args ...any) {
+	writeLog(l.ctx, 3, fmt.Sprintf(format, args...))
+}

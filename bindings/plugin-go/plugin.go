@@ -28,10 +28,11 @@
 // must last goes to the database or the cache.
 //
 // The same sources build for the author's own machine too, where [TestHost] and [Invoke] stand in for the host; that is
-// how a plugin's handlers are unit tested with go test.
+// how a plugin's handlers are unit tested with go test. With package native they make a native plugin.
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
@@ -43,12 +44,33 @@ import (
 // panic, becomes the in-band document {"error": "…"}, with a "code" when the error is or wraps an [*Error] that has one.
 type Handler func(call *Call) (any, error)
 
-// Call is one call of a plugin function.
+// Call is one call of a plugin function, with the services of the host for it.
 type Call struct {
+	Services
 	// Function is the name the plugin was called by.
 	Function string
 	// Args is the JSON the caller sent; empty when it sent none, as scheduled jobs do.
 	Args json.RawMessage
+	// RequestID is the host's name for the request that the call belongs to, Language the language of the user, the other
+	// two the W3C trace context. All are empty when unknown, as they always are in a WebAssembly module.
+	RequestID, Language, Traceparent, Tracestate string
+
+	callers []string
+}
+
+// Context ends when nobody waits for the call any more, and has its deadline. In a WebAssembly module, which the host
+// stops itself, it never does.
+func (c *Call) Context() context.Context {
+	if c.ctx == nil {
+		return context.Background()
+	}
+	return c.ctx
+}
+
+// Callers names the plugins that are in the middle of a call, outermost first; the last one made this call. It is empty
+// when the host did. It is the host's word, whatever the arguments say.
+func (c *Call) Callers() []string {
+	return callersOf(c)
 }
 
 // Bind decodes the arguments into v, a pointer. Without arguments, v keeps its values, which makes them the defaults.
@@ -100,10 +122,11 @@ func register() []byte {
 }
 
 // dispatch runs the handler of function and returns its result document. A panic ends the call, not the instance.
-func dispatch(function string, arguments []byte) (result []byte) {
+func dispatch(call *Call) (result []byte) {
+	function := call.Function
 	defer func() {
 		if cause := recover(); cause != nil {
-			Log.Error("%s: panic: %v\n%s", function, cause, debug.Stack())
+			call.Log.Error("%s: panic: %v\n%s", function, cause, debug.Stack())
 			result = errorDocument(fmt.Errorf("panic: %v", cause))
 		}
 	}()
@@ -111,7 +134,7 @@ func dispatch(function string, arguments []byte) (result []byte) {
 	if !known {
 		return errorDocument(fmt.Errorf("unknown function: %s", function))
 	}
-	value, err := handler(&Call{Function: function, Args: arguments})
+	value, err := handler(call)
 	if err != nil {
 		return errorDocument(err)
 	}

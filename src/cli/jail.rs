@@ -133,18 +133,23 @@ fn spec(options: &Options) -> Result<JailSpec> {
     spec.group_parent.clone_from(&options.group_parent);
     spec.may_jit = options.jit;
     spec.limits = limits(options, policy.as_ref());
-    let asked = policy.and_then(|policy| policy.isolation).map(|isolation| isolation.minimum);
-    spec.minimum_level = options.level.max(asked).unwrap_or(DEFAULT_LEVEL);
+    let isolation = policy.and_then(|policy| policy.isolation).unwrap_or_default();
+    spec.minimum_level = options.level.max(isolation.minimum).unwrap_or(DEFAULT_LEVEL);
+    spec.read_only.extend(isolation.read_only.iter().map(PathBuf::from));
+    spec.environment.extend(isolation.environment);
+    spec.may_jit |= isolation.jit.unwrap_or(false);
     Ok(spec)
 }
 
 fn limits(options: &Options, policy: Option<&PolicyDocument>) -> JailLimits {
     let defaults = JailLimits::default();
     let of_policy = policy.and_then(|policy| policy.memory_mb).map(|megabytes| megabytes << 20);
+    let isolation = policy.and_then(|policy| policy.isolation.clone()).unwrap_or_default();
     JailLimits {
         memory_bytes: options.memory.map(|mib| mib << 20).or(of_policy).unwrap_or(defaults.memory_bytes),
-        cpu_percent: options.cpu.unwrap_or(defaults.cpu_percent),
-        threads: options.threads.unwrap_or(defaults.threads),
+        cpu_percent: options.cpu.or(isolation.cpu_percent).unwrap_or(defaults.cpu_percent),
+        threads: options.threads.or(isolation.threads).unwrap_or(defaults.threads),
+        tmp_bytes: isolation.tmp_mb.map_or(defaults.tmp_bytes, |megabytes| u64::from(megabytes) << 20),
         ..defaults
     }
 }

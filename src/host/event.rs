@@ -17,7 +17,7 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "plugin.loaded",
         "plugin.swapping",
         "plugin.swapped",
@@ -25,6 +25,7 @@ impl Event {
         "plugin.rolled_back",
         "plugin.failed",
         "plugin.unhealthy",
+        "plugin.watching",
         "plugin.crashed",
         "plugin.restarted",
         "plugin.crash_loop",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Manager;
+use super::{Manager, native};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
@@ -14,7 +14,7 @@ use crate::lifecycle::{Generation, Live, Origin, Packaged, Slot, Source, State, 
 use crate::package::request::Asked;
 use crate::package::store::{is_read_only, status_json};
 use crate::package::trust::{Subject, Verified};
-use crate::package::{Opened, Store, translations};
+use crate::package::{Opened, Program, Store, translations};
 use crate::plugin::name::shorten;
 use crate::plugin::{self, Artifact, CallContext, Cancellation, Manifest, Plugin, Registration, RuntimeKind};
 use crate::policy::{Policy, ResourceRequest, request};
@@ -79,7 +79,7 @@ pub(super) fn load_opened(manager: &Manager, opened: Opened, path: Option<&Path>
 
 /// Everything that runs comes through here, with the verdict over its signatures.
 pub(super) fn start(manager: &Manager, opened: Opened, path: Option<&Path>, purpose: &Purpose) -> Result<Started> {
-    let Opened { artifact, runtime, verified, assets, is_installed, key } = opened;
+    let Opened { artifact, program, runtime, verified, assets, is_installed, key } = opened;
     let source = match (key, path) {
         (Some(key), _) => Source::Package { key },
         (None, path) => Source::Path(absolute(path.unwrap_or_else(|| Path::new(&artifact.origin)))),
@@ -95,7 +95,8 @@ pub(super) fn start(manager: &Manager, opened: Opened, path: Option<&Path>, purp
     let version = artifact.manifest.as_ref().map(|manifest| manifest.version.clone());
     let (candidate, plugin) = match runtime {
         RuntimeKind::Template => start_template(manager, artifact, purpose)?,
-        _ => start_module(manager, artifact, &verified, store, purpose)?,
+        RuntimeKind::Process => start_native(manager, artifact, program, &verified, store, purpose)?,
+        RuntimeKind::Wasm => start_module(manager, artifact, &verified, store, purpose)?,
     };
     let accepted = Accepted((!is_installed).then_some((verified, version)));
     Ok(Started { candidate, plugin, luggage, accepted })
@@ -141,6 +142,30 @@ fn start_template(manager: &Manager, artifact: Artifact, purpose: &Purpose) -> R
     let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
     let candidate = manager.candidate(&manifest.name, &manifest.resources, purpose)?;
     Ok((candidate, Box::new(TemplatePlugin::new(&manifest)?)))
+}
+
+fn start_native(
+    manager: &Manager,
+    artifact: Artifact,
+    program: Option<Program>,
+    verified: &Verified,
+    store: Option<&Store>,
+    purpose: &Purpose,
+) -> Result<(Candidate, Box<dyn Plugin>)> {
+    let (Some(manifest), Some(program)) = (artifact.manifest, program) else {
+        return Err(crate::error::bug!("a native plugin without a manifest"));
+    };
+    let candidate = manager.candidate(&manifest.name, &manifest.resources, purpose)?;
+    let starting = context(candidate.policy.limits().init_timeout_ms);
+    let admit = |registration: &Registration| {
+        check_identity(Some(&manifest), registration)?;
+        check_signed(Some(&manifest), registration, verified, store)
+    };
+    let code = native::Code { code: artifact.code, program, manifest: &manifest, verified };
+    let plugin = manager
+        .start_native(code, &candidate.slot, &candidate.policy, admit, &starting)
+        .map_err(|error| too_slow(error, "the plugin did not start within its policy's `init_timeout`"))?;
+    Ok((candidate, plugin))
 }
 
 fn start_module(
@@ -272,8 +297,10 @@ impl Manager {
         // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
         let (revision, policy, enabled) = self.standing_of(&slot.name, &live.request);
         slot.set_enabled(enabled);
-        live.plugin.set_limits(&self.runtime_limits(policy.limits()));
+        let limits = self.runtime_limits(policy.limits());
         slot.sandbox.policy.replace(revision, policy);
+        // After the policy: a native plugin looks there what its process gets.
+        live.plugin.set_limits(&limits);
         self.tell_observation(slot);
         self.translations.register(&slot.name, live.packaged.texts.clone(), Some(live.plugin.registration()));
         slot.swap(Some(Arc::clone(live)))

@@ -3,6 +3,11 @@
 pub mod config;
 pub mod learning;
 mod loading;
+#[cfg(native_plugins)]
+mod native;
+#[cfg(not(native_plugins))]
+#[path = "native/unsupported.rs"]
+mod native;
 mod packages;
 mod policies;
 mod policy_watch;
@@ -11,6 +16,7 @@ mod reports;
 mod stopping;
 mod swapping;
 mod trials;
+mod watching;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,6 +44,7 @@ use crate::sandbox::{CustomFunction, Services};
 
 use self::policies::Policies;
 use self::policy_watch::PolicyWatch;
+use self::watching::Watches;
 
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
@@ -58,6 +65,8 @@ pub struct Manager {
     gate: Gate,
     packages: Option<Store>,
     graph: Arc<WaitGraph>,
+    /// What plugins are loaded from, as far as it is watched.
+    watches: Watches,
     /// Held while a plugin is put into or out of service, or its policy is changed.
     changing: Mutex<()>,
     shut_down: AtomicBool,
@@ -115,6 +124,7 @@ impl Manager {
             packages: config.packages.store(),
             settings: config.settings(),
             graph: Arc::default(),
+            watches: Watches::default(),
             changing: Mutex::new(()),
             shut_down: AtomicBool::new(false),
         });

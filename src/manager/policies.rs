@@ -171,8 +171,10 @@ impl Manager {
             Some(_) => policy,
             None => enablement_unknown("the policy store could not be read"),
         };
-        generation.plugin.set_limits(&self.runtime_limits(policy.limits()));
+        let limits = self.runtime_limits(policy.limits());
         slot.sandbox.policy.replace(revision, policy);
+        // After the policy: a native plugin looks there what its process gets.
+        generation.plugin.set_limits(&limits);
         self.tell_observation(slot);
     }
 

@@ -78,6 +78,7 @@ fn summary(slot: &Arc<Slot>) -> Option<Value> {
         "generation": generation.number,
         "previous": previous,
         "probation": probation,
+        "process": generation.plugin.process(),
         "warnings": generation.warnings,
     }))
 }

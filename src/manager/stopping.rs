@@ -71,6 +71,7 @@ impl Manager {
             }
         }
         drop(turn);
+        self.watches.end();
         let plugins = stop_all(&stopping, &|stopping| self.stop_one(stopping));
         let drained = plugins.iter().all(|plugin| plugin["drained"] == true);
         Ok(json!({ "drained": drained, "plugins": plugins }))

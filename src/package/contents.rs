@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::archive::{Archive, EntryKind};
+use super::archive::{Archive, EntryKind, Limits};
 use super::files;
 use super::request::Asked;
 use super::trust::Subject;
@@ -18,9 +18,9 @@ use crate::plugin::name::shorten;
 use crate::plugin::{Manifest, RuntimeKind};
 
 /// Names of manifests; a package has exactly one of them.
-const MANIFESTS: [&str; 2] = ["plugin.yaml", "manifest.json"];
+pub const MANIFESTS: [&str; 2] = ["plugin.yaml", "manifest.json"];
 /// Directories with files that hosts may read.
-const ASSET_DIRECTORIES: [&str; 3] = ["assets", "i18n", "templates"];
+pub const ASSET_DIRECTORIES: [&str; 3] = ["assets", "i18n", "templates"];
 /// Most files of a directory that is no package, and how deep they lie.
 const MAX_DIRECTORY_FILES: usize = 10_000;
 const MAX_DIRECTORY_DEPTH: usize = 16;
@@ -163,7 +163,7 @@ pub struct Contents {
     pub manifest: Manifest,
     /// How it runs.
     pub runtime: RuntimeKind,
-    /// Name of the module's file, when it runs as WebAssembly.
+    /// Name of the file with the code: a module or a program.
     pub module: Option<String>,
     /// What it asks for.
     pub asked: Asked,
@@ -187,7 +187,7 @@ impl Contents {
                 check_no_code(&manifest, &names)?;
                 None
             }
-            RuntimeKind::Process => None,
+            RuntimeKind::Process => Some(program_name(&manifest, &*files)?),
         };
         let asked = Asked::of(&manifest.resources);
         asked.check_size()?;
@@ -214,6 +214,25 @@ impl Contents {
             )),
             code => code?.ok_or_else(|| missing(module)),
         }
+    }
+
+    /// Every file but the code and the signatures over it, for a plugin that reads its own files.
+    pub fn further_files(&self, limits: &Limits) -> Result<Vec<(String, Vec<u8>)>> {
+        let [max_bytes, mut left] =
+            [limits.file_bytes, limits.total_bytes].map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let is_code = |name: &str| {
+            let rest = self.module.as_deref().and_then(|module| name.strip_prefix(module));
+            rest.is_some_and(|rest| ["", ".sig", ".gksig"].contains(&rest))
+        };
+        let names = self.files.names()?.into_iter().filter(|name| !is_code(name));
+        let mut files = Vec::new();
+        for name in names {
+            if let Some(content) = self.files.read(&name, max_bytes.min(left))? {
+                left -= content.len();
+                files.push((name, content));
+            }
+        }
+        Ok(files)
     }
 
     /// Files that hosts may read, with the hashes of what they hold at this moment.
@@ -264,6 +283,12 @@ fn module_name(manifest: &Manifest, modules: &[&String], files: &dyn Files) -> R
             ),
         )),
     }
+}
+
+/// The program that the manifest names, or the one that is called like the plugin.
+fn program_name(manifest: &Manifest, files: &dyn Files) -> Result<String> {
+    let name = if manifest.binary.is_empty() { &manifest.name } else { &manifest.binary };
+    if files.has(name)? { Ok(name.clone()) } else { Err(missing(name)) }
 }
 
 fn missing(module: &str) -> Error {

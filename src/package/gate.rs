@@ -14,6 +14,7 @@ use super::trust::{Evidence, Mode, TrustDocument, TrustFile, TrustStore, Trusted
 use super::version::check_version;
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::RuntimeKind;
 
 /// How files are judged.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,15 @@ pub struct Package {
 }
 
 impl Gate {
+    /// Largest file with code that runs like that, in bytes: a native program brings its language's runtime.
+    #[must_use]
+    pub fn max_bytes_of(&self, runtime: RuntimeKind) -> usize {
+        match runtime {
+            RuntimeKind::Process => usize::try_from(self.limits.file_bytes).unwrap_or(usize::MAX),
+            RuntimeKind::Wasm | RuntimeKind::Template => self.max_code_bytes,
+        }
+    }
+
     /// Reads a file and its signature files, each once, and judges them.
     pub fn admit(&self, path: &Path, max_bytes: usize) -> Result<Admitted> {
         let bytes: Arc<[u8]> = files::read(path, max_bytes)?.into();

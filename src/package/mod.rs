@@ -36,6 +36,8 @@ use trust::{Mode, Subject, Verified};
 pub struct Opened {
     /// What a runtime starts.
     pub artifact: Artifact,
+    /// What belongs to a native program.
+    pub program: Option<Program>,
     /// How it runs.
     pub runtime: RuntimeKind,
     /// Verdict over its signatures; the plugin's own word on its name is still to be held against it.
@@ -46,6 +48,15 @@ pub struct Opened {
     pub is_installed: bool,
     /// Key of the installed version.
     pub key: Option<String>,
+}
+
+/// What belongs to a native program besides its code.
+#[derive(Debug)]
+pub struct Program {
+    /// File name of the program.
+    pub binary: String,
+    /// The other files of its package, which it may read: names and contents.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// Reads the plugin at `path` through the gate: a package, a `.wasm` file, an installed version, or a directory with a
@@ -96,7 +107,15 @@ fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened
             store.check_known(&verified, &subject, &Asked::default())?;
         }
     }
-    Ok(Opened { artifact, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false, key: None })
+    Ok(Opened {
+        artifact,
+        program: None,
+        runtime: RuntimeKind::Wasm,
+        verified,
+        assets: None,
+        is_installed: false,
+        key: None,
+    })
 }
 
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
@@ -106,7 +125,7 @@ fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opene
         store.check_known(&package.admitted.verified, &contents.subject(), &contents.asked)?;
     }
     let Package { admitted, contents, .. } = package;
-    let code = contents.code(gate.max_code_bytes)?;
+    let code = contents.code(gate.max_bytes_of(contents.runtime))?;
     opened(gate, contents, code, admitted.verified, files::shown(path), false)
 }
 
@@ -120,7 +139,7 @@ fn open_directory(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Ope
     }
     let files = Arc::new(DirectoryFiles { root: path.to_owned() });
     let contents = Contents::of(Arc::<DirectoryFiles>::clone(&files))?;
-    let code = contents.code(gate.max_code_bytes)?;
+    let code = contents.code(gate.max_bytes_of(contents.runtime))?;
     let signature = |extension: &str, max_bytes| match &contents.module {
         Some(module) => files.read(&format!("{module}.{extension}"), max_bytes),
         None => Ok(None),
@@ -142,16 +161,17 @@ fn opened(
     origin: String,
     is_installed: bool,
 ) -> Result<Opened> {
-    if contents.runtime == RuntimeKind::Process {
-        return Err(unsupported_native());
-    }
-    let assets = contents.assets(usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX))?;
+    let max_bytes = usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX);
+    let assets = contents.assets(max_bytes)?;
+    let program = match (contents.runtime, &contents.module) {
+        (RuntimeKind::Process, Some(binary)) => {
+            Some(Program { binary: binary.clone(), files: contents.further_files(&gate.limits)? })
+        }
+        _ => None,
+    };
     let artifact = Artifact { manifest: Some(contents.manifest), code, origin };
-    Ok(Opened { artifact, runtime: contents.runtime, verified, assets: Some(assets), is_installed, key: None })
-}
-
-fn unsupported_native() -> Error {
-    Error::new(ErrorCode::PackageRuntimeUnsupported, "this version does not run native plugins (`runtime: grpc`)")
+    let runtime = contents.runtime;
+    Ok(Opened { artifact, program, runtime, verified, assets: Some(assets), is_installed, key: None })
 }
 
 #[cfg(test)]

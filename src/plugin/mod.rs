@@ -10,6 +10,7 @@ pub mod registration;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Result;
 pub use artifact::Artifact;
@@ -63,6 +64,11 @@ pub trait Plugin: Send + Sync {
     /// Frees what can be made again: the plugin is only kept for a way back. Calls that are under way end where they are.
     fn rest(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// State of the plugin's process, its protocol and its jail; `None` for a plugin without one.
+    fn process(&self) -> Option<Value> {
+        None
     }
 
     /// Frees what the plugin holds; calls that are still running end on their own.

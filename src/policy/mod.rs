@@ -32,7 +32,7 @@ use serde_json::Value;
 
 pub use self::checks::table_suggestion;
 pub use self::defaults::DefaultRules;
-pub use self::document::{Grant, Permission, PermissionType, PolicyDocument};
+pub use self::document::{Grant, Isolation, Permission, PermissionType, PolicyDocument};
 pub use self::evidence::Evidence;
 pub use self::limits::{BurstBudget, Limits};
 pub use self::observation::{Observe, lacks_grant};
@@ -124,7 +124,7 @@ pub struct Policy {
     denied: Grants,
     callable_by: Option<NameSet>,
     sql_functions: Vec<String>,
-    isolation_minimum: Option<u32>,
+    isolation: Isolation,
     swap: Option<SwapRules>,
     view: View,
     /// In the wider rules of an observation: tables granted besides those of the entries.
@@ -147,7 +147,7 @@ impl Policy {
             denied: Grants::default(),
             callable_by: None,
             sql_functions: Vec::new(),
-            isolation_minimum: None,
+            isolation: Isolation::default(),
             swap: None,
             view: View::of_default(permissions, withheld),
             limits,
@@ -175,7 +175,7 @@ impl Policy {
             denied: Grants::taken(denied, &rules.tables),
             callable_by: document.callable_by.as_deref().map(callers),
             sql_functions: document.sql_functions.clone(),
-            isolation_minimum: document.isolation.map(|isolation| isolation.minimum),
+            isolation: document.isolation.clone().unwrap_or_default(),
             swap: document.swap,
             view: View::of_document(document, denied),
             wider_tables: None,
@@ -203,7 +203,7 @@ impl Policy {
             denied: Grants::default(),
             callable_by: Some(NameSet::default()),
             sql_functions: Vec::new(),
-            isolation_minimum: None,
+            isolation: Isolation::default(),
             swap: None,
             view: View::default(),
             wider_tables: None,
@@ -235,10 +235,10 @@ impl Policy {
         &self.sql_functions
     }
 
-    /// Lowest level of the jail that a native plugin may start in, if the policy says one.
+    /// What the policy says about the jail of a native plugin.
     #[must_use]
-    pub fn isolation_minimum(&self) -> Option<u32> {
-        self.isolation_minimum
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
     }
 
     /// How a new version is held against the one before it.

@@ -110,7 +110,7 @@ impl Policy {
             denied: Grants::taken(denied, &rules.tables),
             callable_by: self.callable_by.clone(),
             sql_functions: self.sql_functions.clone(),
-            isolation_minimum: self.isolation_minimum,
+            isolation: self.isolation.clone(),
             swap: self.swap,
             view: View::default(),
             wider_tables: Some(AllTablesBut(rules.sensitive_tables().clone())),

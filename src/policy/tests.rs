@@ -454,7 +454,7 @@ fn limits_come_from_the_document_and_zero_means_none() {
         host_calls_per_call: 11,
     };
     assert_eq!(policy.limits(), &expected);
-    assert_eq!((policy.extra_sql_functions().len(), policy.isolation_minimum()), (2, Some(3)));
+    assert_eq!((policy.extra_sql_functions().len(), policy.isolation().minimum), (2, Some(3)));
     assert_eq!(policy.to_json()["limits"]["db_per_minute"], json!({"value": 7, "source": "document"}));
 }
 

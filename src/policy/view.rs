@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::document::{Permission, PolicyDocument};
 use super::grants::Grants;
 use super::scope::tables::NameRules;
-use super::{Access, Limits, Policy, Source, Status};
+use super::{Access, Isolation, Limits, Policy, Source, Status};
 
 /// A declared table that the default grant leaves out.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(super) fn render(policy: &Policy) -> Value {
     });
     let optional = [
         ("blocked_reason", policy.blocked_reason.as_deref().map(Value::from)),
-        ("isolation_minimum", policy.isolation_minimum.map(Value::from)),
+        ("isolation", (policy.isolation != Isolation::default()).then(|| json!(policy.isolation))),
         ("swap", policy.swap.map(|rules| json!(rules))),
         ("note", view.note.as_deref().map(Value::from)),
         ("observe", policy.observe().map(|times| json!(times))),

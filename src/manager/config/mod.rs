@@ -1,5 +1,6 @@
 //! The configuration document of a manager: JSON, strict. Every field has a default.
 
+mod native;
 mod outbound;
 pub mod packages;
 mod store;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::native::NativeConfig;
 pub use self::outbound::{EncryptionConfig, HttpConfig, MailConfig, Secret};
 pub use self::packages::PackagesConfig;
 use super::Providers;
@@ -62,6 +64,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Packages and signatures.
     pub packages: PackagesConfig,
+    /// Native plugins.
+    pub native: NativeConfig,
     /// How plugins are asked whether they are healthy.
     pub health: HealthConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
@@ -193,6 +197,7 @@ pub(super) struct Settings {
     pub(super) max_instances: u32,
     pub(super) max_message_bytes: usize,
     pub(super) max_asset_bytes: usize,
+    pub(super) native: NativeConfig,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
     pub(super) health: HealthConfig,
@@ -214,6 +219,7 @@ impl Default for Config {
             sensitive_tables: Vec::new(),
             limits: LimitsConfig::default(),
             packages: PackagesConfig::default(),
+            native: NativeConfig::default(),
             health: HealthConfig::default(),
             signals: SignalsConfig::default(),
         }
@@ -359,6 +365,7 @@ impl Config {
             max_instances: limits.max_instances,
             max_message_bytes: limits.max_message_bytes,
             max_asset_bytes: self.packages.limits.asset_bytes,
+            native: self.native.clone(),
             module: ScanLimits {
                 module_bytes: limits.module.bytes,
                 functions: limits.module.functions,
@@ -463,6 +470,7 @@ fn check_sections(text: &[u8]) -> Result<()> {
         "/policy_store",
         "/packages",
         "/packages/limits",
+        "/native",
     ] {
         if document.pointer(section).is_some_and(|section| !section.is_object() && !section.is_null()) {
             return Err(refused(format!("`{section}` in the configuration is not an object")));

@@ -26,7 +26,6 @@ use super::gate::Gate;
 use super::lock::Lock;
 use super::{Opened, files};
 use crate::error::{Error, ErrorCode, Result};
-use crate::plugin::RuntimeKind;
 use crate::plugin::name::{check_name, folded, shorten};
 pub use known::is_read_only;
 use report::describe;
@@ -90,9 +89,6 @@ impl Store {
     ) -> Result<Change> {
         progress(Step::Checking);
         let package = gate.package(path)?;
-        if package.contents.runtime == RuntimeKind::Process {
-            return Err(super::unsupported_native());
-        }
         let (_lock, mut state) = self.begin()?;
         let name = package.contents.manifest.name.clone();
         check_distinct(&state, &name)?;

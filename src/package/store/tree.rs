@@ -36,7 +36,7 @@ impl Store {
         }
         let max_bytes = usize::try_from(gate.limits.file_bytes).unwrap_or(usize::MAX);
         check_tree(&place, &package.archive, release, max_bytes)?;
-        let code = package.contents.code(gate.max_code_bytes)?;
+        let code = package.contents.code(gate.max_bytes_of(package.contents.runtime))?;
         let mut opened = opened(gate, package.contents, code, package.admitted.verified, files::shown(&place), true)?;
         // Assets are read from the tree from now on, by the hashes of the archive's; the archive need not stay in memory.
         let files = Arc::new(DirectoryFiles { root: place });

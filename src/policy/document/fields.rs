@@ -1,6 +1,6 @@
 //! Typed, strict reading of JSON objects: every mistake is reported, reading goes on behind it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use super::report::Report;
@@ -82,6 +82,36 @@ impl<'n> Fields<'n> {
     pub(super) fn duration(&self, name: &str, report: &mut Report) -> Option<GoDuration> {
         let text = self.text(name, report)?;
         GoDuration::parse(text).map_err(|message| report.problem(&self.path(name), message)).ok()
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self, name: &str, report: &mut Report) -> Option<bool> {
+        match self.get(name)? {
+            Node::Bool(value) => Some(*value),
+            other => {
+                report.problem(&self.path(name), format!("must be true or false, not {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    /// An object of strings.
+    pub(super) fn texts(&self, name: &str, report: &mut Report) -> Option<BTreeMap<String, String>> {
+        let path = self.path(name);
+        let Node::Object(members) = self.get(name)? else {
+            report.problem(&path, "must be an object of strings");
+            return None;
+        };
+        let mut texts = BTreeMap::new();
+        for (member, value) in members.iter().take(MAX_LIST) {
+            let path = member_path(&path, member);
+            if let Some(text) = text_at(value, &path, report)
+                && texts.insert(member.clone(), text.to_owned()).is_some()
+            {
+                report.problem(&path, "is given more than once");
+            }
+        }
+        Some(texts)
     }
 
     /// A list of strings.

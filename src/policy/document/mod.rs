@@ -169,13 +169,38 @@ impl Bursts {
     }
 }
 
-/// Demands on the jail of a native plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+/// The jail of a native plugin: what it must hold, and what the plugin gets in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Isolation {
-    /// Lowest level that is good enough, 0 (none) to 4 (everything in force).
+    /// Lowest level that is good enough, 0 (none) to 4 (everything in force); by default 2 for signed plugins, 3 for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4))]
-    pub minimum: u32,
+    pub minimum: Option<u32>,
+    /// Program of the host that runs a plugin which is a script, as an absolute path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<String>,
+    /// Files and directories of the host that the plugin may read and execute, as absolute paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read_only: Vec<String>,
+    /// Environment variables of the plugin; nothing of the host's environment is passed on.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub environment: std::collections::BTreeMap<String, String>,
+    /// May make memory executable that it wrote to, as just-in-time compilers do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jit: Option<bool>,
+    /// Threads of the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads: Option<u32>,
+    /// Per cent of one processor; 0 = no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub cpu_percent: Option<u32>,
+    /// Megabytes of the scratch directory `/tmp`, which lies in memory and counts as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub tmp_mb: Option<u32>,
 }
 
 impl Serialize for Status {

@@ -10,6 +10,7 @@ use crate::policy::limits::BurstBudget;
 use crate::policy::observation::{MAX_OBSERVATION, Observe, Timestamp};
 use crate::policy::scope::names::{self, NameSet};
 use crate::policy::swap::SwapRules;
+use crate::policy::wording::harmless;
 
 /// Largest rate: what a plugin can be given short of "no limit". The window keeps one time per event.
 const MAX_RATE: u64 = 1_000_000;
@@ -177,12 +178,32 @@ fn read_sql_functions(fields: &Fields<'_>, report: &mut Report) -> Vec<String> {
     functions
 }
 
+const ISOLATION_FIELDS: [&str; 8] =
+    ["minimum", "interpreter", "read_only", "environment", "jit", "threads", "cpu_percent", "tmp_mb"];
+
 fn read_isolation(fields: &Fields<'_>, report: &mut Report) -> Option<Isolation> {
-    let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &["minimum"], report)?;
-    if fields.get("minimum").is_none() {
-        report.problem(&fields.path("minimum"), "is missing");
+    let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &ISOLATION_FIELDS, report)?;
+    let interpreter = fields.text("interpreter", report);
+    let read_only = fields.strings("read_only", report).unwrap_or_default();
+    for (path, name) in interpreter
+        .iter()
+        .map(|path| (*path, "interpreter"))
+        .chain(read_only.iter().map(|path| (path.as_str(), "read_only")))
+    {
+        if !path.starts_with('/') || path.contains('\0') {
+            report.problem(&fields.path(name), format!("`{}` is not an absolute path", harmless(path)));
+        }
     }
-    fields.whole32("minimum", 0..=4, report).map(|minimum| Isolation { minimum })
+    Some(Isolation {
+        minimum: fields.whole32("minimum", 0..=4, report),
+        interpreter: interpreter.map(str::to_owned),
+        read_only,
+        environment: fields.texts("environment", report).unwrap_or_default(),
+        jit: fields.flag("jit", report),
+        threads: fields.whole32("threads", 1..=4096, report),
+        cpu_percent: fields.whole32("cpu_percent", 0..=100_000, report),
+        tmp_mb: fields.whole32("tmp_mb", 1..=65_536, report),
+    })
 }
 
 /// Both ends are written, so that an observation ends whoever wrote the document, and however.

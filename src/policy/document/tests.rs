@@ -67,7 +67,7 @@ fn all_problems_are_reported_at_once() {
         "permissions": [{"type": "db", "access": "all", "scope": "ticket", "methods": ["GET"]}, {"scope": []}, 7,
             {"type": "http", "scope": ["a.test"], "methods": ["get"], "schemes": ["ftp"], "paths": ["x"], "allow_private": ["10.0.0.1/8"], "extra": 1}],
         "max_calls_per_second": 1.5, "max_db_queries_per_min": 99999999999999999999, "max_http_req_per_min": "60", "instances": 0,
-        "bursts": {"emails": {"size": 0}, "sms": {}}, "callable_by": ["a*"], "sql_functions": ["a b", "x.y.z"], "isolation": {"minimum": 9},
+        "bursts": {"emails": {"size": 0}, "sms": {}}, "callable_by": ["a*"], "sql_functions": ["a b", "x.y.z"], "isolation": {"minimum": 9, "interpreter": "python3", "read_only": ["lib"], "environment": {"A": 1}, "jit": "no", "threads": 0},
         "memoryMb": 5, "Plugin": true, "plugin_name": "*"
     }"#;
     let mut found = problems(text);
@@ -100,6 +100,11 @@ fn all_problems_are_reported_at_once() {
         "/sql_functions/0",
         "/sql_functions/1",
         "/isolation/minimum",
+        "/isolation/interpreter",
+        "/isolation/read_only",
+        "/isolation/environment/A",
+        "/isolation/jit",
+        "/isolation/threads",
         "/memoryMb",
         "/Plugin",
         "/plugin_name",
@@ -158,7 +163,8 @@ fn what_is_not_a_document_is_refused() {
         "{\"permissions\": [{\"type\": \"db\", \"scope\": [1]}]}",
         "{\"permissions\": [{\"type\": \"db\", \"scope\": [[]]}]}",
         "{\"bursts\": {\"emails\": {\"size\": 1, \"per_hour\": 1, \"x\": 1}}}",
-        "{\"isolation\": {}}",
+        "{\"isolation\": {\"level\": 3}}",
+        "{\"isolation\": {\"environment\": {\"A\": \"1\", \"A\": \"2\"}}}",
         "{\"\\u0000\": 1}",
         &deep,
         &large,

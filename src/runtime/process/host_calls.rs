@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::session::Bounds;
@@ -38,6 +38,8 @@ pub(super) struct HostRequest {
 pub(super) struct HostCalls {
     host: Arc<dyn HostApi>,
     book: Mutex<Book>,
+    /// Told when the last call has left the book.
+    empty: Condvar,
     running: AtomicU32,
     /// Stops host calls once the process has gone.
     gone: Cancellation,
@@ -50,6 +52,8 @@ struct Book {
     idle_timeout: Duration,
     /// The plugin was told to get ready, so that the host listens to it.
     is_open: bool,
+    /// The process takes no more calls.
+    is_retired: bool,
 }
 
 struct Entry {
@@ -76,15 +80,20 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.owner.book().calls.remove(&self.number);
+        let mut book = self.owner.book();
+        book.calls.remove(&self.number);
+        if book.is_retired && book.calls.is_empty() {
+            self.owner.empty.notify_all();
+        }
     }
 }
 
 impl HostCalls {
     /// An empty book.
     pub(super) fn new(host: Arc<dyn HostApi>, limits: RuntimeLimits, idle_timeout: Duration) -> Arc<Self> {
-        let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false };
-        Arc::new(Self { host, book: Mutex::new(book), running: AtomicU32::new(0), gone: Cancellation::new() })
+        let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false, is_retired: false };
+        let (book, empty) = (Mutex::new(book), Condvar::new());
+        Arc::new(Self { host, book, empty, running: AtomicU32::new(0), gone: Cancellation::new() })
     }
 
     /// Lets host calls through from now on: the plugin has registered.
@@ -105,19 +114,34 @@ impl HostCalls {
 
     /// Stops what is still running for the process.
     pub(super) fn close(&self) {
-        self.book().is_open = false;
+        let mut book = self.book();
+        (book.is_open, book.is_retired) = (false, true);
+        drop(book);
         self.gone.cancel();
     }
 
-    /// Enters a call that the process is about to serve.
-    pub(super) fn enter<'a>(&'a self, context: &'a CallContext) -> Result<InFlight<'a>> {
+    /// Lets no more calls in, and waits until those in the book have left it, at most for `patience`.
+    pub(super) fn retire(&self, patience: Duration) {
+        let mut book = self.book();
+        book.is_retired = true;
+        let waited = self.empty.wait_timeout_while(book, patience, |book| !book.calls.is_empty());
+        // Calls that are still there end with the process.
+        drop(waited);
+    }
+
+    /// Enters a call that the process is about to serve; `None` when it takes no more calls.
+    pub(super) fn enter<'a>(&'a self, context: &'a CallContext) -> Result<Option<InFlight<'a>>> {
         let mut number = [0_u8; size_of::<Token>()];
         getrandom::fill(&mut number).map_err(|error| {
             Error::new(ErrorCode::EnvironmentResources, format!("the system has no random bytes: {error}"))
         })?;
         let number = Token::from_ne_bytes(number);
-        self.book().calls.insert(number, Entry { context: context.clone(), host_calls: 0 });
-        Ok(InFlight { context, number, owner: self })
+        let mut book = self.book();
+        if book.is_retired {
+            return Ok(None);
+        }
+        book.calls.insert(number, Entry { context: context.clone(), host_calls: 0 });
+        Ok(Some(InFlight { context, number, owner: self }))
     }
 
     /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at

@@ -3,8 +3,29 @@
 pub mod jail;
 
 #[cfg(native_plugins)]
+mod directory;
+#[cfg(native_plugins)]
+mod grpc;
+#[cfg(native_plugins)]
+mod handshake;
+#[cfg(native_plugins)]
 mod host_calls;
+#[cfg(native_plugins)]
+mod native;
+#[cfg(native_plugins)]
+mod netrpc;
+#[cfg(native_plugins)]
+mod output;
 #[cfg(native_plugins)]
 mod session;
 #[cfg(native_plugins)]
 mod spawn;
+#[cfg(native_plugins)]
+mod start;
+#[cfg(native_plugins)]
+mod terms;
+
+#[cfg(native_plugins)]
+pub use native::{NativePlugin, NativeProgram, NativeSeat, ProcessEvent};
+#[cfg(native_plugins)]
+pub use terms::Terms;

@@ -17,9 +17,7 @@ use crate::executor;
 use crate::host::HostApi;
 use crate::plugin::call::thread_is_ending;
 use crate::plugin::{CallContext, Plugin, Registration, ResultSink, RuntimeLimits, RuntimeUsage};
-
-/// Longest name of a function, in bytes.
-const MAX_FUNCTION_NAME: usize = 1024;
+use crate::runtime::check_arguments;
 
 /// Stack that a call needs: what the guest may use, and as much again for the host functions below it.
 const NEEDED_STACK: usize = 2 * MAX_WASM_STACK;
@@ -220,25 +218,6 @@ fn relay<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<
         let _ = sender.send(job());
     })?;
     receiver.recv().map_err(|error| bug!("a relayed call panicked: {error}"))
-}
-
-fn check_arguments(function: &str, arguments: &[u8], limits: &RuntimeLimits) -> Result<()> {
-    if function.is_empty() {
-        return Err(Error::new(ErrorCode::ArgumentInvalid, "the name of the function is empty"));
-    }
-    if function.len() > MAX_FUNCTION_NAME {
-        return Err(Error::new(
-            ErrorCode::ArgumentTooLarge,
-            format!("the name of the function has more than {MAX_FUNCTION_NAME} bytes"),
-        ));
-    }
-    if arguments.len() > limits.argument_bytes {
-        return Err(Error::new(
-            ErrorCode::ArgumentTooLarge,
-            format!("the arguments have {} bytes, the limit is {}", arguments.len(), limits.argument_bytes),
-        ));
-    }
-    Ok(())
 }
 
 fn check_exports(module: &Module) -> Result<()> {

@@ -96,6 +96,12 @@ impl JailedChild {
         self.errors.take()
     }
 
+    /// Descriptor that is readable when [`Self::wait`] has something to look at.
+    #[must_use]
+    pub fn messages(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// Descriptor of the plugin's process: readable once it has ended.
     #[must_use]
     pub fn process(&self) -> Option<BorrowedFd<'_>> {

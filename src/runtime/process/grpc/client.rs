@@ -1,0 +1,155 @@
+//! The client's end of one HTTP/2 connection: starts remote calls, and reads what they answer.
+//!
+//! A call writes its request into the connection's buffers on the thread of its caller, and is polled there; a task on the
+//! I/O runtime moves the bytes. There is no reconnecting: a process that has gone has taken its session along.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use prost::Message;
+use tokio::net::UnixStream;
+
+use super::fault::{Fault, Status};
+use super::message::{Incoming, encode};
+
+/// Bytes of one answer that may be under way without having been read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Bytes of all answers together that may be under way without having been read.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Longest frame that the plugin may send.
+pub(super) const MAX_FRAME: u32 = 64 * 1024;
+
+/// Bytes of headers of one message of HTTP/2.
+pub(super) const MAX_HEADERS: u32 = 16 * 1024;
+
+/// Calls that are sent before the plugin has said how many it takes at the same time.
+const FIRST_CALLS: usize = 8;
+
+/// Largest number that a timeout may have in a header.
+const MAX_TIMEOUT: u128 = 99_999_999;
+
+/// Starts remote calls.
+#[derive(Clone)]
+pub(super) struct Client {
+    requests: SendRequest<Bytes>,
+}
+
+/// A connection, to be polled for as long as the session lives.
+pub(super) type Driver = Connection<UnixStream, Bytes>;
+
+/// Greets the other side, and does not wait for its answer.
+pub(super) async fn connect(stream: UnixStream) -> Result<(Client, Driver), Fault> {
+    let mut builder = Builder::new();
+    builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
+    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS);
+    let (requests, connection) = builder.handshake(stream).await?;
+    Ok((Client { requests }, connection))
+}
+
+impl Client {
+    /// Calls a method that takes and answers one message; an answer of more than `limit` bytes is not read. Dropping the
+    /// future cancels the call on the other side.
+    pub(super) async fn unary<A: Message + Default>(
+        &self,
+        path: &'static str,
+        request: &impl Message,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<A, Fault> {
+        let (response, mut body) = self.start(path, Some(timeout))?;
+        // When the plugin has ended the call already, the answer says how.
+        let _ = body.send_data(encode(request)?, true);
+        let mut answer = match begin(response).await? {
+            Begun::Ended(status) => {
+                status.into_result()?;
+                return Err(Fault::Malformed("an answer has no message".to_owned()));
+            }
+            Begun::Messages(answer) => answer,
+        };
+        let message = answer.next(limit).await?;
+        answer.finish().await?;
+        end(&mut answer).await?.into_result()?;
+        message.ok_or_else(|| Fault::Malformed("an answer has no message".to_owned()))
+    }
+
+    /// Starts a method; its messages are to be written to the stream.
+    pub(super) fn start(
+        &self,
+        path: &'static str,
+        timeout: Option<Duration>,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), Fault> {
+        // Each call has a handle of its own: a handle keeps back the next request while one waits for its place.
+        Ok(self.requests.clone().send_request(head(path, timeout)?, false)?)
+    }
+}
+
+/// How an answer begins.
+pub(super) enum Begun {
+    /// It ended before any message.
+    Ended(Status),
+    /// Messages follow.
+    Messages(Incoming),
+}
+
+/// Waits for the head of an answer, and checks that it is gRPC's.
+pub(super) async fn begin(response: ResponseFuture) -> Result<Begun, Fault> {
+    let response: Response<RecvStream> = response.await?;
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(Fault::Malformed(format!("an answer has the HTTP status {}", head.status.as_u16())));
+    }
+    if !is_grpc(&head.headers) {
+        return Err(Fault::Malformed("an answer has another content type than `application/grpc`".to_owned()));
+    }
+    Ok(match Status::of(&head.headers)? {
+        Some(status) => Begun::Ended(status),
+        None => Begun::Messages(Incoming::new(body)),
+    })
+}
+
+/// The status after the last message.
+pub(super) async fn end(answer: &mut Incoming) -> Result<Status, Fault> {
+    let status = answer.trailers().await?.as_ref().map(Status::of).transpose()?.flatten();
+    status.ok_or_else(|| Fault::Malformed("an answer ends without a status".to_owned()))
+}
+
+/// True when the content type is gRPC's, with whatever encoding it names.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let rest = content_type.and_then(|value| value.strip_prefix("application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest == "+proto" || rest.starts_with(';'))
+}
+
+fn head(path: &'static str, timeout: Option<Duration>) -> Result<Request<()>, Fault> {
+    let wrong = |error: http::Error| Fault::Malformed(format!("a request can't be written: {error}"));
+    let uri = Uri::builder().scheme("http").authority("localhost").path_and_query(path).build().map_err(wrong)?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if let Some(timeout) = timeout.and_then(timeout_value) {
+        headers.insert("grpc-timeout", timeout);
+    }
+    Ok(request)
+}
+
+/// gRPC's way to write a duration: at most eight digits and a unit. What is longer than they can say is no limit.
+pub(super) fn timeout_value(timeout: Duration) -> Option<HeaderValue> {
+    let text = match (timeout.as_micros(), timeout.as_millis(), u128::from(timeout.as_secs())) {
+        (micros, ..) if micros <= MAX_TIMEOUT => format!("{micros}u"),
+        (_, millis, _) if millis <= MAX_TIMEOUT => format!("{millis}m"),
+        (_, _, seconds) if seconds <= MAX_TIMEOUT => format!("{seconds}S"),
+        _ => return None,
+    };
+    HeaderValue::from_str(&text).ok()
+}

@@ -1,0 +1,237 @@
+//! The host's own service: a plugin connects to it where the broker said, and makes its host calls there.
+//!
+//! A connection is believed because of who made it, never because of what it says. What a plugin can hold here is bounded:
+//! connections, calls that are read or served at the same time, and the bytes of each.
+
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::super::host_calls::{HostCalls, HostRequest};
+use super::client::{MAX_FRAME, MAX_HEADERS, is_grpc};
+use super::fate::Fate;
+use super::fault::{Fault, Status};
+use super::message::{Incoming, encode};
+use crate::error::{Error, ErrorCode};
+use crate::host::Reply;
+use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
+
+/// Says whether the process at the other end of a socket is the plugin.
+pub(in super::super) type IsPeer = Arc<dyn Fn(BorrowedFd<'_>) -> bool + Send + Sync>;
+
+/// Connections that a session accepts; one is enough, and a library may connect again after a failure.
+const MAX_CONNECTIONS: u32 = 4;
+
+/// Connections by somebody else after which nobody listens any more.
+const MAX_STRANGERS: u32 = 64;
+
+/// Host calls of a session that are read, served or answered at the same time.
+const MAX_STREAMS: u32 = 64;
+
+/// Bytes of one request that may be under way without having been read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// Bytes of all requests of a connection that may be under way without having been read.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// Room for what goes around the arguments of a host call, in bytes.
+const ENVELOPE: usize = 4 * 1024;
+
+/// Pause after the system had no descriptor for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The one method there is.
+const CALL: &str = "/goatflow.plugin.v1.Host/Call";
+
+/// What all connections of a session share.
+#[derive(Clone)]
+struct Service {
+    host_calls: Arc<HostCalls>,
+    places: Arc<Semaphore>,
+    io: Handle,
+    fate: Arc<Fate>,
+}
+
+/// Serves host calls on `listener` until the session ends.
+pub(super) fn serve(
+    listener: UnixListener,
+    is_peer: IsPeer,
+    host_calls: Arc<HostCalls>,
+    io: &'static Handle,
+    fate: &Arc<Fate>,
+) {
+    let places = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
+    let places = Arc::new(Semaphore::new(places));
+    let service = Service { host_calls, places, io: io.clone(), fate: Arc::clone(fate) };
+    fate.spawn(io, accept(listener, is_peer, service));
+}
+
+async fn accept(listener: UnixListener, is_peer: IsPeer, service: Service) {
+    let (mut accepted, mut strangers) = (0, 0);
+    while accepted < MAX_CONNECTIONS && strangers < MAX_STRANGERS {
+        match listener.accept().await {
+            Ok((stream, _)) if is_peer(stream.as_fd()) => {
+                accepted += 1;
+                service.fate.spawn(&service.io, serve_connection(stream, service.clone()));
+            }
+            Ok(_) => strangers += 1,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn serve_connection(stream: UnixStream, service: Service) {
+    let mut builder = Builder::new();
+    builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS);
+    builder.max_concurrent_streams(MAX_STREAMS);
+    let Ok(mut connection): Result<Connection<UnixStream, Bytes>, _> = builder.handshake(stream).await else { return };
+    // A connection that breaks the rules is closed; what the plugin makes of that is its own affair.
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        let service = service.clone();
+        let io = service.io.clone();
+        // Ends with its connection: every step of it waits for the stream.
+        io.spawn(async move { serve_stream(request, respond, &service).await });
+    }
+}
+
+/// Serves one call. Ends as soon as the plugin no longer waits.
+async fn serve_stream(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, service: &Service) {
+    let answer = {
+        let mut answer = pin!(answer(request, service));
+        poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => respond.poll_reset(context).map(|_| None),
+        })
+        .await
+    };
+    let Some((answer, _place)) = answer else { return };
+    // Who no longer waits for the answer has closed the stream.
+    let _ = match answer {
+        Ok(answer) => send(&mut respond, answer).await,
+        Err(refusal) => refusal.send(&mut respond).map_err(Fault::from),
+    };
+}
+
+/// Why a request gets no message in answer.
+enum Refusal {
+    /// It is not gRPC at all.
+    Http(StatusCode),
+    /// A status of gRPC.
+    Status(u32, &'static str),
+    /// The stream is not worth an answer.
+    Reset(Reason),
+}
+
+impl Refusal {
+    fn send(self, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+        let mut response = Response::new(());
+        match self {
+            Self::Reset(reason) => {
+                respond.send_reset(reason);
+                return Ok(());
+            }
+            Self::Http(status) => *response.status_mut() = status,
+            Self::Status(code, message) => {
+                let headers = response.headers_mut();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                headers.insert("grpc-status", HeaderValue::from(code));
+                headers.insert("grpc-message", HeaderValue::from_static(message));
+            }
+        }
+        respond.send_response(response, true).map(drop)
+    }
+}
+
+type Place = Option<tokio::sync::OwnedSemaphorePermit>;
+
+/// The answer to a request, and its place among those that are under way.
+async fn answer(request: Request<RecvStream>, service: &Service) -> (Result<HostCallResponse, Refusal>, Place) {
+    let (head, body) = request.into_parts();
+    if head.method != Method::POST || !is_grpc(&head.headers) {
+        return (Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE)), None);
+    }
+    if head.uri.path() != CALL {
+        return (Err(Refusal::Status(Status::UNIMPLEMENTED, "the host has no such method")), None);
+    }
+    let place = Arc::clone(&service.places).acquire_owned().await.ok();
+    let limit = service.host_calls.bounds().argument_bytes;
+    let answer = match read(body, limit.saturating_add(ENVELOPE)).await {
+        Ok(request) => call(request, service).await,
+        Err(Fault::TooLong { length, .. }) => Ok(failure(&Error::new(
+            ErrorCode::PolicyArguments,
+            format!("a host call of {length} bytes, the limit for its arguments is {limit}"),
+        ))),
+        Err(Fault::Malformed(_)) => Err(Refusal::Status(Status::INTERNAL, "the request is malformed")),
+        Err(_) => Err(Refusal::Reset(Reason::CANCEL)),
+    };
+    (answer, place)
+}
+
+async fn read(body: RecvStream, limit: usize) -> Result<HostCallRequest, Fault> {
+    let mut messages = Incoming::new(body);
+    let request = messages.next(limit).await?;
+    // What would come after it would lie here unread for as long as the call takes.
+    messages.finish().await?;
+    request.ok_or_else(|| Fault::Malformed("a request has no message".to_owned()))
+}
+
+async fn call(request: HostCallRequest, service: &Service) -> Result<HostCallResponse, Refusal> {
+    let (sender, answer) = oneshot::channel();
+    let HostCallRequest { function, arguments, call_token: token } = request;
+    service.host_calls.serve(HostRequest { function, arguments, token }, move |outcome| {
+        // Who no longer waits has ended the stream.
+        let _ = sender.send(outcome.map_or_else(|error| failure(&error), success));
+    });
+    answer.await.map_err(|_| Refusal::Status(Status::INTERNAL, "the host call ended without an answer"))
+}
+
+fn success(reply: Reply) -> HostCallResponse {
+    HostCallResponse { result: reply.into_owned(), failure: None }
+}
+
+fn failure(error: &Error) -> HostCallResponse {
+    let detail = match error.detail() {
+        detail if detail.is_empty() => Vec::new(),
+        detail => Value::Object(detail.clone()).to_string().into_bytes(),
+    };
+    let failure = Failure {
+        code: error.code().slug().to_owned(),
+        message: error.to_string(),
+        retryable: error.code().is_retryable(),
+        detail,
+    };
+    HostCallResponse { result: Vec::new(), failure: Some(failure) }
+}
+
+/// Sends an answer as fast as the plugin takes it, so that answers that nobody reads stay within their places.
+async fn send(respond: &mut SendResponse<Bytes>, answer: HostCallResponse) -> Result<(), Fault> {
+    let mut bytes = encode(&answer)?;
+    drop(answer);
+    let mut response = Response::new(());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let mut stream: SendStream<Bytes> = respond.send_response(response, false)?;
+    while bytes.has_remaining() {
+        stream.reserve_capacity(bytes.len());
+        let Some(capacity) = poll_fn(|context| stream.poll_capacity(context)).await else { return Err(Fault::Gone) };
+        let count = capacity?.min(bytes.len());
+        stream.send_data(bytes.split_to(count), false)?;
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from(Status::OK));
+    stream.send_trailers(trailers)?;
+    Ok(())
+}

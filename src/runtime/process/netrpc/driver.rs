@@ -1,0 +1,260 @@
+//! The task that owns a connection: it moves bytes between the socket and the [`Stack`], calls from the threads that make
+//! them, and host calls to worker threads.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+use super::wire::{Argument, Event, Expected, HostCall, Limits, Outcome, Stack, Target, Waiter, Wired};
+use crate::error::{Error, Result};
+use crate::host::Reply;
+use crate::runtime::process::host_calls::{HostCalls, HostRequest};
+use crate::runtime::process::session::{Channel, Lost, OnLost, Output};
+
+/// Bytes that are read from the socket at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Longest text of an error that a plugin gets.
+const MAX_ERROR_TEXT: usize = 4096;
+
+/// What a thread asks the task to do; it waits for the answer.
+pub(super) enum Command {
+    /// Reach the plugin by the number that it is registered under.
+    Dial(u32, Waiting),
+    /// Make a call.
+    Call {
+        /// Whom it is for.
+        target: Target,
+        /// Name of the method.
+        method: &'static str,
+        /// What is sent.
+        argument: Argument,
+        /// What is answered.
+        expected: Expected,
+        /// Who waits.
+        waiting: Waiting,
+    },
+}
+
+/// What is told to the task; nobody waits.
+pub(super) enum Notice {
+    /// A host call came to an end.
+    Answer {
+        /// Stream of the call.
+        stream: u32,
+        /// Number of the call there.
+        sequence: u64,
+        /// What the host answers.
+        answer: Result<Reply>,
+    },
+    /// The session is over.
+    Close,
+}
+
+/// A thread that waits for an answer.
+pub(super) struct Waiting(pub(super) oneshot::Sender<Outcome>);
+
+impl Waiter for Waiting {
+    fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// The task of one session.
+pub(super) struct Driver {
+    /// The connection.
+    pub(super) socket: UnixStream,
+    /// What is said on it.
+    pub(super) stack: Stack<Waiting>,
+    /// Calls of the host. Bounded: the others wait with their threads, until their deadline.
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Answers of host calls. As many as calls are under way, which the stack bounds.
+    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    /// Where host calls leave their answers.
+    pub(super) answers: mpsc::UnboundedSender<Notice>,
+    /// The way to the host.
+    pub(super) host_calls: Arc<HostCalls>,
+    /// What the plugin writes goes there.
+    pub(super) output: Output,
+    /// Told when the connection breaks.
+    pub(super) on_lost: Option<OnLost>,
+    /// Room for what is read.
+    pub(super) buffer: Box<[u8]>,
+    /// What came, until it is handed on.
+    pub(super) events: Vec<Event<Waiting>>,
+}
+
+/// Room for what is read at once.
+pub(super) fn read_buffer() -> Box<[u8]> {
+    vec![0; READ_BYTES].into()
+}
+
+/// Bounds of messages, as they are at this moment.
+pub(super) fn limits(host_calls: &HostCalls) -> Limits {
+    let bounds = host_calls.bounds();
+    Limits { argument_bytes: bounds.argument_bytes, result_bytes: bounds.result_bytes }
+}
+
+/// Why the task ends.
+enum End {
+    /// The session was closed.
+    Closed,
+    /// The connection can't go on.
+    Lost(Lost),
+}
+
+/// What a step of the task did; `Pending` when it waits for something that wakes the task.
+type Step = Poll<std::result::Result<(), End>>;
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let driver = &mut *self;
+        loop {
+            let mut is_waiting = true;
+            for step in [Self::take_notice, Self::take_command, Self::write, Self::read] {
+                match step(driver, context) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(())) => is_waiting = false,
+                    Poll::Ready(Err(end)) => {
+                        driver.end(end);
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            if is_waiting {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Driver {
+    fn take_notice(&mut self, context: &mut Context<'_>) -> Step {
+        match ready!(self.notices.poll_recv(context)) {
+            Some(Notice::Answer { stream, sequence, answer }) => {
+                let text = answer.as_ref().err().map(error_text).unwrap_or_default();
+                self.stack.answer(stream, sequence, answer.as_deref().map_err(|_| text.as_str()));
+                Poll::Ready(self.advance(|stack, events| stack.resume(events)))
+            }
+            Some(Notice::Close) | None => Poll::Ready(Err(End::Closed)),
+        }
+    }
+
+    fn take_command(&mut self, context: &mut Context<'_>) -> Step {
+        if !self.stack.has_room() {
+            return Poll::Pending;
+        }
+        let Some(command) = ready!(self.commands.poll_recv(context)) else {
+            return Poll::Ready(Err(End::Closed));
+        };
+        Poll::Ready(self.advance(|stack, _| match command {
+            Command::Dial(number, waiting) => stack.dial(number, waiting),
+            // A call that was given up before it was sent.
+            Command::Call { waiting, .. } if waiting.is_gone() => Ok(()),
+            Command::Call { target, method, argument, expected, waiting } => {
+                stack.call(target, method, &argument, expected, waiting)
+            }
+        }))
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> Step {
+        if self.stack.output().is_empty() {
+            return Poll::Pending;
+        }
+        loop {
+            ready!(self.socket.poll_write_ready(context)).map_err(lost)?;
+            match self.socket.try_write(self.stack.output()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(lost(error))),
+                Ok(count) => {
+                    self.stack.sent(count);
+                    return Poll::Ready(self.advance(|stack, events| stack.resume(events)));
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> Step {
+        if !self.stack.wants_input() {
+            return Poll::Pending;
+        }
+        loop {
+            ready!(self.socket.poll_read_ready(context)).map_err(lost)?;
+            match self.socket.try_read(&mut self.buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(lost(error))),
+                Ok(0) => return Poll::Ready(Err(End::Lost(Lost::Closed))),
+                Ok(count) => {
+                    self.stack.set_limits(limits(&self.host_calls));
+                    let buffer = std::mem::take(&mut self.buffer);
+                    let received = buffer.get(..count).unwrap_or_default();
+                    let step = self.advance(|stack, events| stack.receive(received, events));
+                    self.buffer = buffer;
+                    return Poll::Ready(step);
+                }
+            }
+        }
+    }
+
+    /// Lets the stack go on, and hands on what comes of it, also when the stack breaks afterwards.
+    fn advance(
+        &mut self,
+        change: impl FnOnce(&mut Stack<Waiting>, &mut Vec<Event<Waiting>>) -> Wired<()>,
+    ) -> std::result::Result<(), End> {
+        let mut events = std::mem::take(&mut self.events);
+        let changed = change(&mut self.stack, &mut events);
+        let handed_on = events.drain(..).try_for_each(|event| self.hand_on(event));
+        self.events = events;
+        changed.map_err(|violation| End::Lost(Lost::Protocol(violation.0)))?;
+        handed_on
+    }
+
+    fn hand_on(&self, event: Event<Waiting>) -> std::result::Result<(), End> {
+        match event {
+            // Whoever gave the call up does not want the answer.
+            Event::Answered(waiting, outcome) => drop(waiting.0.send(outcome)),
+            Event::HostCall(call) => self.serve(call),
+            Event::Stdout(bytes) => (self.output)(Channel::Stdout, &bytes),
+            Event::Stderr(bytes) => (self.output)(Channel::Stderr, &bytes),
+            Event::Ended => return Err(End::Lost(Lost::Closed)),
+        }
+        Ok(())
+    }
+
+    fn serve(&self, call: HostCall) {
+        let HostCall { stream, sequence, function, arguments, token } = call;
+        let answers = self.answers.clone();
+        self.host_calls.serve(HostRequest { function, arguments, token }, move |answer| {
+            // The session may be over.
+            drop(answers.send(Notice::Answer { stream, sequence, answer }));
+        });
+    }
+
+    fn end(&mut self, end: End) {
+        self.commands.close();
+        if let (End::Lost(lost), Some(on_lost)) = (end, self.on_lost.take()) {
+            on_lost(lost);
+        }
+    }
+}
+
+/// What a plugin reads about a host call that failed.
+fn error_text(error: &Error) -> String {
+    let text = error.to_string();
+    if text.is_empty() { error.code().slug().to_owned() } else { crate::plugin::name::shorten(&text, MAX_ERROR_TEXT) }
+}
+
+/// A socket fails when the other side is gone.
+fn lost(error: io::Error) -> End {
+    match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected => End::Lost(Lost::Closed),
+        _ => End::Lost(Lost::Protocol(format!("the connection failed: {error}"))),
+    }
+}
