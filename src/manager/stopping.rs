@@ -81,7 +81,7 @@ impl Manager {
         let Stopping { slot, generation, until } = stopping;
         let left = || Duration::from_nanos(until.saturating_sub(clock::now()));
         let drained = generation.drain(left());
-        let stopped = generation.plugin.stop(left()).and(generation.advance(State::Stopped));
+        let stopped = generation.plugin.stop(left()).and_then(|()| generation.advance(State::Stopped));
         if let Some(standby) = slot.standby().take() {
             stop_standby(&standby.generation);
         }
