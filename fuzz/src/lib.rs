@@ -20,6 +20,9 @@ pub mod package;
 
 pub mod sandbox;
 
+#[path = "../../src/runtime/process/netrpc/wire/mod.rs"]
+pub mod wire;
+
 /// The thread of the SQL gate needs no signal mask here.
 pub mod executor {
     /// Runs `work`.

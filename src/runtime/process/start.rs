@@ -314,7 +314,11 @@ fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>, on_end: O
     let _entered = io.enter();
     // Only asked whether there is something to read, which is the same for every kind of socket.
     let socket = process.child.messages().try_clone_to_owned().map(UnixStream::from);
-    let messages = socket.and_then(tokio::net::UnixStream::from_std).map_err(|error| {
+    let messages = socket.and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(socket)
+    });
+    let messages = messages.map_err(|error| {
         Error::new(ErrorCode::EnvironmentResources, "can't watch a native plugin").with_source(error)
     })?;
     let process = Arc::clone(process);

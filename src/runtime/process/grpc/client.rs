@@ -140,7 +140,7 @@ fn head(path: &'static str, timeout: Option<Duration>) -> Result<Request<()>, Fa
 }
 
 /// gRPC's way to write a duration: at most eight digits and a unit. What is longer than they can say is no limit.
-fn timeout_value(timeout: Duration) -> Option<HeaderValue> {
+pub(super) fn timeout_value(timeout: Duration) -> Option<HeaderValue> {
     let text = match (timeout.as_micros(), timeout.as_millis(), u128::from(timeout.as_secs())) {
         (micros, ..) if micros <= MAX_TIMEOUT => format!("{micros}u"),
         (_, millis, _) if millis <= MAX_TIMEOUT => format!("{millis}m"),

@@ -200,7 +200,7 @@ async fn call(request: HostCallRequest, service: &Service) -> Result<HostCallRes
 }
 
 fn success(reply: Reply) -> HostCallResponse {
-    HostCallResponse { result: reply.to_vec(), failure: None }
+    HostCallResponse { result: reply.into_owned(), failure: None }
 }
 
 fn failure(error: &Error) -> HostCallResponse {

@@ -37,7 +37,7 @@ const HOST_RESPONSE: Description =
     Description { id: 69, name: "HostAPIResponse", form: Form::Struct(&[("Result", BYTES), ("Error", TEXT)]) };
 
 /// What stands where an answer would, when there is none.
-const NO_ANSWER: Description = Description { id: 70, name: "InvalidRequest", form: Form::Struct(&[]) };
+const NO_ANSWER: Description = Description { id: 70, name: "", form: Form::Struct(&[]) };
 
 /// The argument of a call.
 #[derive(Debug)]

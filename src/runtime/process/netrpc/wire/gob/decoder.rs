@@ -3,7 +3,10 @@
 //! Every element of a value takes at least one byte of its message, so that the work is bounded by the message's length;
 //! what is kept is bounded by a number of values, because a value takes more room than the byte it came from.
 
+use std::collections::BTreeSet;
+
 use super::super::{Wired, broken};
+use super::encoder::put_text;
 use super::reader::Reader;
 use super::types::{Field, Form, Types, for_each_field};
 use super::value::Value;
@@ -29,23 +32,56 @@ pub enum Wanted {
     Nothing,
 }
 
+/// Messages that one value may be spread over, and their bytes: it is read anew with each of them.
+const MAX_PARTS: u32 = 16;
+const MAX_PART_BYTES: usize = 1024 * 1024;
+
 /// One direction of a stream: the types that it described so far.
 #[derive(Debug, Default)]
 pub struct Decoder {
     types: Types,
+    /// A value whose message ended behind a type that was described inside of it; the next message goes on with it.
+    part: Option<Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    count: u32,
+    /// Types that were described inside of the value.
+    inner: BTreeSet<TypeId>,
 }
 
 impl Decoder {
-    /// Reads a message; nothing when it described a type.
+    /// Reads a message; nothing when it described a type, or when the next message is needed as well.
     pub fn message(&mut self, body: &[u8], wanted: Wanted) -> Wired<Option<Value>> {
+        match self.part.take() {
+            None => self.read(body, wanted, Part::default()),
+            Some(mut part) => {
+                // With its length, which stands before the content of an interface in any case.
+                put_text(&mut part.bytes, body);
+                let bytes = std::mem::take(&mut part.bytes);
+                self.read(&bytes, wanted, part)
+            }
+        }
+    }
+
+    fn read(&mut self, body: &[u8], wanted: Wanted, part: Part) -> Wired<Option<Value>> {
         let mut reader = Reader::new(body);
         let id = reader.int()?;
         let mut value = None;
         if id < 0 {
             self.types.describe(id.checked_neg().unwrap_or_default(), &mut reader)?;
         } else {
-            let mut values = Values { types: &mut self.types, left: MAX_VALUES };
-            value = Some(values.outermost(id, &mut reader, wanted)?);
+            let inner = part.inner;
+            let mut values = Values { types: &mut self.types, left: MAX_VALUES, inner, is_cut: false };
+            match values.outermost(id, &mut reader, wanted) {
+                Err(_) if values.is_cut && part.count < MAX_PARTS && body.len() <= MAX_PART_BYTES => {
+                    self.part = Some(Part { bytes: body.to_vec(), count: part.count + 1, inner: values.inner });
+                    return Ok(None);
+                }
+                outcome => value = Some(outcome?),
+            }
         }
         match reader.len() {
             0 => Ok(value),
@@ -57,6 +93,9 @@ impl Decoder {
 struct Values<'t> {
     types: &'t mut Types,
     left: u32,
+    inner: BTreeSet<TypeId>,
+    /// The message ended where the next one may go on.
+    is_cut: bool,
 }
 
 impl Values<'_> {
@@ -191,7 +230,13 @@ impl Values<'_> {
             if id >= 0 {
                 break;
             }
-            self.types.describe(id.checked_neg().unwrap_or_default(), reader)?;
+            let id = id.checked_neg().unwrap_or_default();
+            if self.inner.insert(id) {
+                self.types.describe(id, reader)?;
+            } else {
+                Types::default().describe(id, reader)?;
+            }
+            self.is_cut = reader.len() == 0;
             reader.uint()?;
         }
         reader.bytes()?;
