@@ -113,7 +113,3 @@ def callers(call: Call):
 @plugin.function
 def deadline(call: Call):
     return {"limited": call.remaining is not None}
-
-
-if __name__ == "__main__":
-    plugin.serve()
