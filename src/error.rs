@@ -336,6 +336,12 @@ error_codes! {
     LifecyclePending = 610, "lifecycle.pending";
     /// The result was handed out already.
     LifecycleTaken = 611, "lifecycle.taken";
+    /// Another version of the plugin is being put into service at this moment.
+    LifecycleSwapping = 612, "lifecycle.swapping";
+    /// There is no previous version of the plugin to go back to.
+    LifecycleNoPrevious = 613, "lifecycle.no_previous";
+    /// The version of the plugin was stopped before the call began.
+    LifecycleStopped = 614, "lifecycle.stopped";
 
     /// The host's callback reported a failure.
     HostFailed = 700, "host.failed";
@@ -428,6 +434,7 @@ impl ErrorCode {
                 | Self::LifecycleDeadlock
                 | Self::LifecycleOverloaded
                 | Self::LifecyclePending
+                | Self::LifecycleSwapping
                 | Self::HostNameUnresolved
                 | Self::HostConnection
                 | Self::HostTimeout

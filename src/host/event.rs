@@ -17,14 +17,20 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 25] = [
         "plugin.loaded",
-        "plugin.unloaded",
-        "plugin.enabled",
-        "plugin.disabled",
+        "plugin.swapping",
+        "plugin.swapped",
+        "plugin.drained",
+        "plugin.rolled_back",
+        "plugin.failed",
+        "plugin.unhealthy",
         "plugin.crashed",
         "plugin.restarted",
         "plugin.crash_loop",
+        "plugin.unloaded",
+        "plugin.enabled",
+        "plugin.disabled",
         "policy.changed",
         "policy.observing",
         "package.installed",
@@ -49,6 +55,15 @@ impl Event {
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.body.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds facts of a report.
+    #[must_use]
+    pub fn with_all(mut self, report: &Value, names: &[&str]) -> Self {
+        for name in names {
+            self.body.insert((*name).to_owned(), report.get(name).cloned().unwrap_or_default());
+        }
         self
     }
 
