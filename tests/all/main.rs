@@ -23,6 +23,7 @@ mod jail_levels;
 mod jail_life;
 mod jail_support;
 mod layering;
+mod native_contract;
 mod outbound_http;
 mod outbound_mail;
 mod package_cli;
