@@ -336,6 +336,12 @@ error_codes! {
     LifecyclePending = 610, "lifecycle.pending";
     /// The result was handed out already.
     LifecycleTaken = 611, "lifecycle.taken";
+    /// Another version of the plugin is being put into service at this moment.
+    LifecycleSwapping = 612, "lifecycle.swapping";
+    /// There is no previous version of the plugin to go back to.
+    LifecycleNoPrevious = 613, "lifecycle.no_previous";
+    /// The version of the plugin was stopped before the call began.
+    LifecycleStopped = 614, "lifecycle.stopped";
     /// There are more files to watch than one watch may have.
     LifecycleWatchTooLarge = 620, "lifecycle.watch_too_large";
     /// Nothing is watched under that name or path, or it is watched already.
@@ -432,6 +438,7 @@ impl ErrorCode {
                 | Self::LifecycleDeadlock
                 | Self::LifecycleOverloaded
                 | Self::LifecyclePending
+                | Self::LifecycleSwapping
                 | Self::HostNameUnresolved
                 | Self::HostConnection
                 | Self::HostTimeout

@@ -17,16 +17,21 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 26] = [
         "plugin.loaded",
-        "plugin.unloaded",
-        "plugin.enabled",
-        "plugin.disabled",
+        "plugin.swapping",
+        "plugin.swapped",
+        "plugin.drained",
+        "plugin.rolled_back",
         "plugin.failed",
         "plugin.watching",
+        "plugin.unhealthy",
         "plugin.crashed",
         "plugin.restarted",
         "plugin.crash_loop",
+        "plugin.unloaded",
+        "plugin.enabled",
+        "plugin.disabled",
         "policy.changed",
         "policy.observing",
         "package.installed",
@@ -51,6 +56,15 @@ impl Event {
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.body.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds facts of a report.
+    #[must_use]
+    pub fn with_all(mut self, report: &Value, names: &[&str]) -> Self {
+        for name in names {
+            self.body.insert((*name).to_owned(), report.get(name).cloned().unwrap_or_default());
+        }
         self
     }
 

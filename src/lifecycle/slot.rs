@@ -1,23 +1,21 @@
 //! What a plugin name stands for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use arc_swap::ArcSwapOption;
-use serde_json::Value;
-
+use super::generation::{Generation, Live, State};
+use super::health::Health;
 use super::operation::Lane;
-use super::traffic::Traffic;
-use crate::clock;
+use super::serving::{Call, Refused, Serving};
+use super::traffic::{Figures, Traffic};
+use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
-use crate::package::Assets;
-use crate::plugin::{CallContext, Plugin, Recovery, ResultSink};
-use crate::policy::ResourceRequest;
+use crate::plugin::{CallContext, Recovery, ResultSink};
+use crate::policy::SwapRules;
 use crate::sandbox::Sandbox;
 
-/// How often a drain looks whether calls have ended.
-const DRAIN_POLL: Duration = Duration::from_millis(1);
+/// How often a call that had not begun is put to the version that serves by now.
+const ATTEMPTS: u32 = 3;
 
 /// A name with everything that survives a reload.
 pub struct Slot {
@@ -25,83 +23,50 @@ pub struct Slot {
     pub name: Arc<str>,
     /// The host as the plugin sees it.
     pub sandbox: Arc<Sandbox>,
-    /// Calls into the plugin.
-    pub traffic: Traffic,
-    /// Failures of the plugin, and what follows from them.
+    /// Failures, and whether the plugin is started again after one.
     pub recovery: Arc<Recovery>,
+    /// What probes found.
+    pub health: Health,
     /// Asynchronous calls.
     pub(super) lane: Arc<Lane>,
-    serving: ArcSwapOption<Generation>,
-    enabled: AtomicBool,
+    serving: Serving<Generation>,
+    standby: Mutex<Option<Standby>>,
+    /// Calls into generations that are gone.
+    past: Arc<Traffic>,
+    /// Every generation that is not gone.
+    alive: Mutex<Vec<Weak<Live>>>,
+    generations: AtomicU64,
+    /// A generation is being exchanged.
+    swapping: AtomicBool,
     /// The manager was shut down.
     retired: AtomicBool,
 }
 
-/// One loaded plugin.
-pub struct Generation {
-    /// The plugin.
-    pub plugin: Box<dyn Plugin>,
-    /// What it asks for.
-    pub request: ResourceRequest,
-    /// Warnings about its manifest and registration.
-    pub warnings: Vec<String>,
-    /// Where it was loaded from.
-    pub origin: String,
-    /// What its package brought besides the code.
-    pub packaged: Packaged,
-    /// Calls it serves at this moment.
-    in_flight: AtomicUsize,
+/// The generation before the one that serves: the way back.
+pub struct Standby {
+    /// It.
+    pub generation: Arc<Live>,
+    /// How the one that serves now is judged, while it is.
+    pub trial: Option<Trial>,
 }
 
-/// What a package brought besides the code.
-#[derive(Debug, Default)]
-pub struct Packaged {
-    /// How the plugin runs, as its manifest calls it.
-    pub runtime: &'static str,
-    /// Verdict over its signatures, as reports show it.
-    pub signature: Value,
-    /// Files that hosts may read.
-    pub assets: Option<Assets>,
+/// How a new generation is held against the one before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// When it has passed.
+    pub until: Nanos,
+    /// Figures of the one before it.
+    pub before: Figures,
+    /// What is worse.
+    pub rules: SwapRules,
 }
 
-impl Generation {
-    /// A plugin that serves nothing yet.
-    #[must_use]
-    pub fn new(
-        plugin: Box<dyn Plugin>,
-        request: ResourceRequest,
-        warnings: Vec<String>,
-        origin: String,
-        packaged: Packaged,
-    ) -> Self {
-        Self { plugin, request, warnings, origin, packaged, in_flight: AtomicUsize::new(0) }
-    }
+/// The right to exchange the generation of a slot; given back when dropped.
+pub struct SwapTurn(Arc<Slot>);
 
-    /// Calls it serves at this moment.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
-    }
-
-    /// Waits until no call is served any more; false when the patience ends first.
-    pub fn drain(&self, patience: Duration) -> bool {
-        let until = clock::now().saturating_add(clock::saturating_nanos(patience));
-        while self.in_flight() > 0 {
-            if clock::now() >= until {
-                return false;
-            }
-            std::thread::park_timeout(DRAIN_POLL);
-        }
-        true
-    }
-}
-
-/// A call counted into a generation; counted out when dropped.
-struct Counted(Arc<Generation>);
-
-impl Drop for Counted {
+impl Drop for SwapTurn {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.0.swapping.store(false, Ordering::Release);
     }
 }
 
@@ -112,42 +77,98 @@ impl Slot {
         Self {
             name,
             sandbox,
-            traffic: Traffic::default(),
             recovery: Arc::default(),
+            health: Health::default(),
             lane: Arc::default(),
-            serving: ArcSwapOption::empty(),
-            enabled: AtomicBool::new(false),
+            serving: Serving::new(),
+            standby: Mutex::default(),
+            past: Arc::default(),
+            alive: Mutex::default(),
+            generations: AtomicU64::new(0),
+            swapping: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
     }
 
     /// The generation that serves, if one does.
     #[must_use]
-    pub fn serving(&self) -> Option<Arc<Generation>> {
-        self.serving.load_full()
+    pub fn serving(&self) -> Option<Arc<Live>> {
+        self.serving.current()
     }
 
-    /// Lets `generation` serve from now on; gives back the one that served before.
-    pub fn swap(&self, generation: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
-        self.serving.swap(generation)
+    /// Numbers a generation, which serves nothing yet.
+    #[must_use]
+    pub fn adopt(&self, generation: Generation) -> Arc<Live> {
+        let number = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let live = Arc::new(Live::new(generation.numbered(number, &self.past)));
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|known| known.strong_count() > 0);
+        alive.push(Arc::downgrade(&live));
+        live
+    }
+
+    /// Lets `generation` serve from now on; gives back the one that served before, which drains. Writers take turns.
+    pub fn swap(&self, generation: Option<Arc<Live>>) -> Result<Option<Arc<Live>>> {
+        if let Some(next) = &generation {
+            next.advance(State::Serving)?;
+        }
+        let before = self.serving.swap(generation);
+        if let Some(before) = &before {
+            before.advance(State::Draining)?;
+        }
+        Ok(before)
     }
 
     /// Takes the slot out of service for good; gives back the generation that served.
-    #[must_use]
-    pub fn retire(&self) -> Option<Arc<Generation>> {
+    pub fn retire(&self) -> Result<Option<Arc<Live>>> {
         self.retired.store(true, Ordering::SeqCst);
         self.swap(None)
+    }
+
+    /// The way back.
+    pub fn standby(&self) -> MutexGuard<'_, Option<Standby>> {
+        self.standby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to exchange the generation. Fails when somebody else has it.
+    pub fn begin_swap(self: &Arc<Self>) -> Result<SwapTurn> {
+        if self.swapping.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(
+                ErrorCode::LifecycleSwapping,
+                format!("another version of plugin \"{}\" is being put into service (try again later)", self.name),
+            )
+            .with_plugin(&self.name));
+        }
+        Ok(SwapTurn(Arc::clone(self)))
+    }
+
+    /// Calls into the plugin, over all its generations.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let sum = Traffic::default();
+        sum.absorb(&self.past);
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for generation in alive.iter().filter_map(Weak::upgrade) {
+            sum.absorb(&generation.traffic);
+        }
+        sum
     }
 
     /// True when calls are let in.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::SeqCst)
+        self.serving.admits()
     }
 
-    /// Lets calls in, or keeps them out. Calls that are under way go on.
+    /// Lets calls in, or keeps them out. Calls that are under way go on. Writers take turns.
     pub fn set_enabled(&self, enabled: bool) {
-        self.enabled.store(enabled, Ordering::SeqCst);
+        self.serving.admit(enabled);
+    }
+
+    /// Counts something into the serving generation that is no call of a host; `None` when no call could begin.
+    #[must_use]
+    pub fn enter(&self) -> Option<Call<Generation>> {
+        self.serving.enter().ok()
     }
 
     /// Calls the plugin. Fails when nothing serves, the slot is disabled or the plugin blocked.
@@ -158,22 +179,38 @@ impl Slot {
         arguments: &[u8],
         result: &mut ResultSink<'_>,
     ) -> Result<()> {
-        context.check_alive().map_err(|error| error.with_plugin(&self.name))?;
-        let counted = self.count_in(context)?;
-        self.check_policy(&counted.0).map_err(|error| error.with_plugin(&self.name))?;
-        let started = clock::now();
-        let outcome = counted.0.plugin.call(context, function, arguments, result);
-        self.traffic.count(clock::now().saturating_sub(started), outcome.is_err());
-        outcome.map_err(|error| self.explain(error).with_plugin(&self.name))
+        let mut attempts = 1;
+        loop {
+            context.check_alive().map_err(|error| error.with_plugin(&self.name))?;
+            let call = self.serving.enter().map_err(|refused| self.refusal(refused, context))?;
+            self.check_policy(&call).map_err(|error| error.with_plugin(&self.name))?;
+            let started = clock::now();
+            let outcome = call.plugin.call(context, function, arguments, result);
+            let failure = outcome.as_ref().err().map(Error::code);
+            if failure == Some(ErrorCode::LifecycleStopped) && attempts < ATTEMPTS {
+                // It waited for an instance of a version that was stopped, and never began: the next one serves it.
+                attempts += 1;
+                continue;
+            }
+            call.traffic.count(clock::now().saturating_sub(started), failure);
+            return outcome.map_err(|error| self.explain(error, context).with_plugin(&self.name));
+        }
     }
 
-    /// A call that waited for an instance when the manager was shut down.
-    fn explain(&self, error: Error) -> Error {
-        let was_stopped = error.code() == ErrorCode::LifecyclePluginNotFound;
-        if was_stopped && self.retired.load(Ordering::SeqCst) { shut_down() } else { error }
+    /// A call that waited for an instance when the plugin was stopped.
+    fn explain(&self, error: Error, context: &CallContext) -> Error {
+        if error.code() == ErrorCode::LifecycleStopped { self.refusal(Refused::Empty, context) } else { error }
     }
 
-    fn check_policy(&self, generation: &Generation) -> Result<()> {
+    fn refusal(&self, refused: Refused, context: &CallContext) -> Error {
+        match refused {
+            Refused::Empty if self.retired.load(Ordering::SeqCst) => shut_down(),
+            Refused::Empty => not_found(&self.name, context),
+            Refused::Shut => disabled(&self.name, context),
+        }
+    }
+
+    fn check_policy(&self, generation: &Live) -> Result<()> {
         let in_force = self.sandbox.policy.snapshot();
         in_force.policy.check_not_blocked()?;
         let limit = in_force.policy.limits().concurrent_calls as usize;
@@ -184,26 +221,6 @@ impl Slot {
             ErrorCode::LifecycleOverloaded,
             format!("{limit} calls of plugin \"{}\" are under way already (call again later)", self.name),
         ))
-    }
-
-    /// Counts a call into the serving generation. Counting comes before the second look at the pointer: whoever swaps
-    /// the pointer and then finds no call in flight knows that none will come.
-    fn count_in(&self, context: &CallContext) -> Result<Counted> {
-        loop {
-            let Some(generation) = self.serving() else {
-                let retired = self.retired.load(Ordering::SeqCst);
-                return Err(if retired { shut_down() } else { not_found(&self.name, context) });
-            };
-            generation.in_flight.fetch_add(1, Ordering::SeqCst);
-            let counted = Counted(generation);
-            if !self.is_enabled() {
-                return Err(disabled(&self.name, context));
-            }
-            let still_serving = self.serving.load();
-            if still_serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, &counted.0)) {
-                return Ok(counted);
-            }
-        }
     }
 }
 
@@ -231,11 +248,5 @@ fn required_by(context: &CallContext) -> String {
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Slot").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Generation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Generation").field("origin", &self.origin).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The way of a plugin into service: read → compile → start → register → admit → serve. Nothing that other calls need is
 //! locked before the last step.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,94 +10,137 @@ use super::{Manager, native};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
 use crate::lifecycle::registry::deadline_of;
-use crate::lifecycle::{Generation, Packaged, Slot};
+use crate::lifecycle::{Generation, Live, Origin, Packaged, Slot, Source, State, SwapTurn, changes};
 use crate::package::request::Asked;
 use crate::package::store::{is_read_only, status_json};
 use crate::package::trust::{Subject, Verified};
 use crate::package::{Opened, Program, Store, translations};
 use crate::plugin::name::shorten;
-use crate::plugin::{Artifact, CallContext, Cancellation, Manifest, Origin, Plugin, Registration, RuntimeKind};
+use crate::plugin::{self, Artifact, CallContext, Cancellation, Manifest, Plugin, Registration, RuntimeKind};
 use crate::policy::{Policy, ResourceRequest, request};
-use crate::providers::translations::Texts;
 use crate::runtime::template::TemplatePlugin;
 use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
 use crate::sandbox::{LivePolicy, RateLimits, Sandbox, Services};
 
+/// What a plugin is started for.
+pub(super) enum Purpose {
+    /// To serve under a name that nothing serves under.
+    Load,
+    /// To serve in place of what serves under its name.
+    Replace,
+    /// To serve in place of what serves in this slot, whose turn somebody holds.
+    Renew(Arc<Slot>),
+}
+
 /// What is known about a plugin that asks to serve.
-struct Candidate {
-    slot: Arc<Slot>,
+pub(super) struct Candidate {
+    pub(super) slot: Arc<Slot>,
     request: ResourceRequest,
     warnings: Vec<String>,
     policy: Policy,
+    /// The right to exchange what serves.
+    #[expect(dead_code, reason = "held, not read")]
+    swapping: Option<SwapTurn>,
 }
+
+/// A plugin that was started and has registered.
+pub(super) struct Started {
+    pub(super) candidate: Candidate,
+    plugin: Box<dyn Plugin>,
+    luggage: Luggage,
+    accepted: Accepted,
+}
+
+/// Of what was not installed: how it was signed, and the version its manifest says.
+pub(super) struct Accepted(Option<(Verified, Option<String>)>);
 
 /// What a plugin brings into service besides its code.
 struct Luggage {
-    origin: String,
+    origin: Origin,
     packaged: Packaged,
-    texts: Texts,
     warnings: Vec<String>,
 }
 
 pub(super) fn load(manager: &Manager, path: &Path) -> Result<Arc<str>> {
-    let load = || load_opened(manager, crate::package::open(&manager.gate, manager.packages.as_ref(), path)?);
+    let load = || {
+        let opened = crate::package::open(&manager.gate, manager.packages.as_ref(), path)?;
+        load_opened(manager, opened, Some(path))
+    };
     load().map_err(|error| error.with_detail("path", shorten(&path.display().to_string(), 300)))
 }
 
-/// Reads and compiles what is at `path`, and starts nothing of it.
-pub(super) fn check(manager: &Manager, path: &Path) -> Result<()> {
-    let opened = crate::package::open(&manager.gate, manager.packages.as_ref(), path)?;
-    if opened.runtime != RuntimeKind::Wasm {
-        return Ok(());
-    }
-    let engine = WasmEngine::shared(manager.settings.signals)?;
-    let compiling = context(manager.settings.load_timeout_ms);
-    CompiledModule::compile(engine, opened.artifact.code, &manager.settings.module, &compiling).map(drop)
+pub(super) fn load_opened(manager: &Manager, opened: Opened, path: Option<&Path>) -> Result<Arc<str>> {
+    let started = start(manager, opened, path, &Purpose::Load)?;
+    let (candidate, live, accepted) = started.into_generation();
+    accepted.remember(manager, live.plugin.registration())?;
+    live.advance(State::Ready)?;
+    manager.put_into_service(&candidate.slot, &live)
 }
 
 /// Everything that runs comes through here, with the verdict over its signatures.
-pub(super) fn load_opened(manager: &Manager, opened: Opened) -> Result<Arc<str>> {
-    let Opened { artifact, program, runtime, verified, assets, is_installed } = opened;
-    let mut luggage = Luggage {
-        origin: artifact.origin.clone(),
-        packaged: Packaged { runtime: runtime.name(), signature: status_json(&verified), assets: None },
-        texts: Texts::new(),
-        warnings: Vec::new(),
+pub(super) fn start(manager: &Manager, opened: Opened, path: Option<&Path>, purpose: &Purpose) -> Result<Started> {
+    let Opened { artifact, program, runtime, verified, assets, is_installed, key } = opened;
+    let source = match (key, path) {
+        (Some(key), _) => Source::Package { key },
+        (None, path) => Source::Path(absolute(path.unwrap_or_else(|| Path::new(&artifact.origin)))),
     };
+    let origin = Origin { shown: artifact.origin.clone(), source, verified: verified.clone() };
+    let packaged = Packaged { runtime: runtime.name(), signature: status_json(&verified), ..Packaged::default() };
+    let mut luggage = Luggage { origin, packaged, warnings: Vec::new() };
     if let (Some(manifest), Some(assets)) = (&artifact.manifest, assets) {
-        (luggage.texts, luggage.warnings) = translations::read(&manifest.name, &assets);
+        (luggage.packaged.texts, luggage.warnings) = translations::read(&manifest.name, &assets);
         luggage.packaged.assets = Some(assets);
     }
     let store = if is_installed { None } else { manager.packages.as_ref() };
     let version = artifact.manifest.as_ref().map(|manifest| manifest.version.clone());
     let (candidate, plugin) = match runtime {
-        RuntimeKind::Template => start_template(manager, artifact)?,
-        RuntimeKind::Process => start_native(manager, artifact, program, &verified, store)?,
-        RuntimeKind::Wasm => start_module(manager, artifact, &verified, store)?,
+        RuntimeKind::Template => start_template(manager, artifact, purpose)?,
+        RuntimeKind::Process => start_native(manager, artifact, program, &verified, store, purpose)?,
+        RuntimeKind::Wasm => start_module(manager, artifact, &verified, store, purpose)?,
     };
-    if let Some(store) = store {
-        let registration = plugin.registration();
-        let version = version.as_deref().unwrap_or_else(|| registration.version());
-        let subject = Subject { name: registration.name(), version, permissions_sha256: None };
-        // Not before it has started: a release that does not must leave the way back to the working one open.
-        match store.remember(&verified, &subject) {
-            Err(error) if is_read_only(&error) => {
-                let name = registration.name().into();
-                manager.note(
-                    &name,
-                    LogLevel::Warn,
-                    &format!("it is not remembered which release was accepted: {error}"),
-                );
-            }
-            remembered => remembered?,
-        }
-    }
-    manager.put_into_service(candidate, plugin, luggage)
+    let accepted = Accepted((!is_installed).then_some((verified, version)));
+    Ok(Started { candidate, plugin, luggage, accepted })
 }
 
-fn start_template(manager: &Manager, artifact: Artifact) -> Result<(Candidate, Box<dyn Plugin>)> {
+/// Paths are told before the working directory may change.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+impl Accepted {
+    /// Remembers which release was accepted. Not before it has started, and is healthy where that is asked: a release that
+    /// does not must leave the way back to the working one open.
+    pub(super) fn remember(&self, manager: &Manager, registration: &Registration) -> Result<()> {
+        let (Some((verified, version)), Some(store)) = (&self.0, &manager.packages) else { return Ok(()) };
+        let version = version.as_deref().unwrap_or_else(|| registration.version());
+        let subject = Subject { name: registration.name(), version, permissions_sha256: None };
+        match store.remember(verified, &subject) {
+            Err(error) if is_read_only(&error) => {
+                let text = format!("it is not remembered which release was accepted: {error}");
+                manager.note(&registration.name().into(), LogLevel::Warn, &text);
+                Ok(())
+            }
+            remembered => remembered,
+        }
+    }
+}
+
+impl Started {
+    /// A generation that is to serve in the slot, which goes with it.
+    pub(super) fn into_generation(self) -> (Candidate, Arc<Live>, Accepted) {
+        let Self { mut candidate, plugin, luggage, accepted } = self;
+        let Luggage { origin, packaged, warnings } = luggage;
+        let mut all = std::mem::take(&mut candidate.warnings);
+        all.extend(warnings);
+        let request = std::mem::take(&mut candidate.request);
+        let live = candidate.slot.adopt(Generation::new(plugin, request, all, origin, packaged));
+        (candidate, live, accepted)
+    }
+}
+
+fn start_template(manager: &Manager, artifact: Artifact, purpose: &Purpose) -> Result<(Candidate, Box<dyn Plugin>)> {
     let manifest = artifact.manifest.ok_or_else(|| crate::error::bug!("a template without a manifest"))?;
-    let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
+    let candidate = manager.candidate(&manifest.name, &manifest.resources, purpose)?;
     Ok((candidate, Box::new(TemplatePlugin::new(&manifest)?)))
 }
 
@@ -107,11 +150,12 @@ fn start_native(
     program: Option<Program>,
     verified: &Verified,
     store: Option<&Store>,
+    purpose: &Purpose,
 ) -> Result<(Candidate, Box<dyn Plugin>)> {
     let (Some(manifest), Some(program)) = (artifact.manifest, program) else {
         return Err(crate::error::bug!("a native plugin without a manifest"));
     };
-    let candidate = manager.candidate(&manifest.name, &manifest.resources)?;
+    let candidate = manager.candidate(&manifest.name, &manifest.resources, purpose)?;
     let starting = context(candidate.policy.limits().init_timeout_ms);
     let admit = |registration: &Registration| {
         check_identity(Some(&manifest), registration)?;
@@ -129,14 +173,18 @@ fn start_module(
     artifact: Artifact,
     verified: &Verified,
     store: Option<&Store>,
+    purpose: &Purpose,
 ) -> Result<(Candidate, Box<dyn Plugin>)> {
     let Artifact { manifest, code, origin } = artifact;
-    let announced =
-        manifest.as_ref().map(|manifest| manager.candidate(&manifest.name, &manifest.resources)).transpose()?;
+    let announced = manifest
+        .as_ref()
+        .map(|manifest| manager.candidate(&manifest.name, &manifest.resources, purpose))
+        .transpose()?;
     let compiling = context(manager.settings.load_timeout_ms);
     let engine = WasmEngine::shared(manager.settings.signals)?;
     let module = CompiledModule::compile(engine, code, &manager.settings.module, &compiling).map_err(|error| {
         too_slow(error, "compiling took longer than `limits.load_timeout_ms` of the configuration allows")
+            .with_detail("step", "compile")
     })?;
 
     let limits = announced.as_ref().map_or(&manager.rules.limits, |known| known.policy.limits()).clone();
@@ -152,7 +200,7 @@ fn start_module(
         check_signed(manifest.as_ref(), registration, verified, store)?;
         let candidate = match admitted.take() {
             Some(known) => known,
-            None => manager.candidate(registration.name(), registration.resources())?,
+            None => manager.candidate(registration.name(), registration.resources(), purpose)?,
         };
         let host: Arc<dyn HostApi> = Arc::<Sandbox>::clone(&candidate.slot.sandbox);
         let limits = manager.runtime_limits(candidate.policy.limits());
@@ -190,18 +238,32 @@ fn check_signed(
 
 impl Manager {
     /// Looks at who asks to serve, before the plugin gets to do anything.
-    fn candidate(&self, name: &str, resources: &Value) -> Result<Candidate> {
+    fn candidate(&self, name: &str, resources: &Value, purpose: &Purpose) -> Result<Candidate> {
         let (request, warnings) = request::parse(resources);
         let (_, policy) = self.policy_for(name, &request);
+        let (slot, swapping) = match purpose {
+            Purpose::Load => (self.free_slot(name, &request)?, None),
+            Purpose::Replace => {
+                let slot = self.registry.loaded(name)?;
+                let turn = slot.begin_swap()?;
+                (slot, Some(turn))
+            }
+            Purpose::Renew(slot) if *slot.name == *name => (Arc::clone(slot), None),
+            Purpose::Renew(slot) => return Err(renamed(slot, name)),
+        };
+        Ok(Candidate { slot, request, warnings, policy, swapping })
+    }
+
+    fn free_slot(&self, name: &str, request: &ResourceRequest) -> Result<Arc<Slot>> {
         let slot = match self.registry.slot(name) {
             Some(slot) => slot,
             None => {
                 self.registry.check_distinct(name)?;
-                self.new_slot(name, &request)?
+                self.new_slot(name, request)?
             }
         };
         check_free(&slot)?;
-        Ok(Candidate { slot, request, warnings, policy })
+        Ok(slot)
     }
 
     /// A slot that is not in the registry yet: a plugin that fails to load leaves nothing behind.
@@ -214,29 +276,56 @@ impl Manager {
         Ok(Arc::new(Slot::new(name, Arc::new(sandbox))))
     }
 
-    fn put_into_service(&self, candidate: Candidate, plugin: Box<dyn Plugin>, luggage: Luggage) -> Result<Arc<str>> {
-        let Candidate { slot, request, mut warnings, .. } = candidate;
-        let Luggage { origin, packaged, texts, warnings: more } = luggage;
-        warnings.extend(more);
+    fn put_into_service(&self, slot: &Arc<Slot>, live: &Arc<Live>) -> Result<Arc<str>> {
         let _turn = self.turn();
         self.check_running()?;
-        self.registry.add(&slot)?;
-        check_free(&slot)?;
-        // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
-        let (revision, policy, enabled) = self.standing_of(&slot.name, &request);
-        slot.set_enabled(enabled);
-        let limits = self.runtime_limits(policy.limits());
-        slot.sandbox.policy.replace(revision, policy);
-        plugin.set_limits(&limits);
-        self.tell_observation(&slot);
-        self.translations.register(&slot.name, texts, Some(plugin.registration()));
+        self.registry.add(slot)?;
+        check_free(slot)?;
+        let collisions = self.collisions(slot, live);
+        slot.health.forget();
+        self.switch(slot, live)?;
         let loaded = Event::new("plugin.loaded", &slot.name)
-            .with("version", plugin.registration().version())
-            .with("registration", plugin.registration().document().clone());
-        slot.swap(Some(Arc::new(Generation::new(plugin, request, warnings, origin, packaged))));
+            .with("version", live.version())
+            .with("registration", live.plugin.registration().document().clone())
+            .with("collisions", collisions);
         self.emit(loaded);
         Ok(Arc::clone(&slot.name))
     }
+
+    /// Lets `live` serve, with all that hangs on it: policy, enablement, limits and translations. Gives back what served.
+    pub(super) fn switch(&self, slot: &Slot, live: &Arc<Live>) -> Result<Option<Arc<Live>>> {
+        // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
+        let (revision, policy, enabled) = self.standing_of(&slot.name, &live.request);
+        slot.set_enabled(enabled);
+        let limits = self.runtime_limits(policy.limits());
+        slot.sandbox.policy.replace(revision, policy);
+        // After the policy: a native plugin looks there what its process gets.
+        live.plugin.set_limits(&limits);
+        self.tell_observation(slot);
+        self.translations.register(&slot.name, live.packaged.texts.clone(), Some(live.plugin.registration()));
+        slot.swap(Some(Arc::clone(live)))
+    }
+
+    /// Routes and menu items that other plugins have, too.
+    pub(super) fn collisions(&self, slot: &Slot, live: &Live) -> Vec<Value> {
+        let others: Vec<_> = self
+            .registry
+            .all_loaded()
+            .into_iter()
+            .filter(|other| other.name != slot.name)
+            .filter_map(|other| Some((Arc::clone(&other.name), other.serving()?)))
+            .collect();
+        let others = others.iter().map(|(name, live)| (&**name, live.plugin.registration().document()));
+        changes::collisions(live.plugin.registration().document(), others)
+    }
+}
+
+fn renamed(slot: &Slot, name: &str) -> Error {
+    Error::new(
+        ErrorCode::PackageNameMismatch,
+        format!("what is to replace plugin \"{}\" registers as `{}`", slot.name, shorten(name, 80)),
+    )
+    .with_plugin(&slot.name)
 }
 
 fn check_free(slot: &Slot) -> Result<()> {
@@ -274,8 +363,8 @@ fn check_identity(manifest: Option<&Manifest>, registration: &Registration) -> R
     Ok(())
 }
 
-fn context(timeout_ms: u64) -> CallContext {
-    CallContext::from_host(deadline_of(timeout_ms), Cancellation::default(), Origin::default())
+pub(super) fn context(timeout_ms: u64) -> CallContext {
+    CallContext::from_host(deadline_of(timeout_ms), Cancellation::default(), plugin::Origin::default())
 }
 
 /// The host of a plugin that has not said its name yet: takes log lines under the name of the file, nothing else.

@@ -11,18 +11,21 @@ mod native;
 mod packages;
 mod policies;
 mod policy_watch;
+mod probing;
 mod reports;
+mod stopping;
+mod swapping;
+mod trials;
 mod watching;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clock::{self, SystemClock};
+use crate::clock::SystemClock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::log::{LogFilter, LogRing};
 use crate::host::{Event, LogLevel, LogRecord, Provider, Service};
@@ -46,6 +49,7 @@ use self::watching::Watches;
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
 pub use config::Config;
+pub use swapping::ReplaceOptions;
 
 /// Runs plugins. Thread-safe; share it in an [`Arc`].
 pub struct Manager {
@@ -126,6 +130,7 @@ impl Manager {
         });
         let registry: Arc<dyn crate::host::PluginCaller> = Arc::<Registry>::clone(&manager.registry);
         manager.services.connect_plugins(Arc::downgrade(&registry));
+        probing::start(&manager);
         if let Some(watch) = PolicyWatch::start(&manager)? {
             let _ = manager.watch.set(watch);
         }
@@ -137,24 +142,6 @@ impl Manager {
     pub fn load(&self, path: &Path) -> Result<Arc<str>> {
         self.check_running()?;
         loading::load(self, path)
-    }
-
-    /// Takes a plugin out of service: new calls are refused at once; calls under way get `patience` to end. When some do
-    /// not, the plugin is gone all the same and the error says how many ran on; they end at their own deadlines.
-    pub fn unload(&self, plugin: &str, patience: Duration) -> Result<()> {
-        let slot = self.registry.loaded(plugin)?;
-        check_not_around(&[&slot], patience)?;
-        let turn = self.turn();
-        let Some(generation) = slot.swap(None) else {
-            return self.registry.loaded(plugin).map(drop);
-        };
-        self.keep_evidence(&slot, &generation);
-        self.translations.register(&slot.name, BTreeMap::new(), None);
-        self.emit(Event::new("plugin.unloaded", &slot.name));
-        drop(turn);
-        let drained = generation.drain(patience);
-        generation.plugin.stop(patience)?;
-        if drained { Ok(()) } else { Err(still_busy(&slot.name, generation.in_flight())) }
     }
 
     /// Calls a function of a plugin and blocks until it has answered. `result` is called once with the answer, or not at
@@ -207,16 +194,6 @@ impl Manager {
         self.set_enabled(plugin, true).map(drop)
     }
 
-    /// Keeps calls out; waits for those under way. When some do not end in time, the plugin is disabled all the same.
-    pub fn disable(&self, plugin: &str, patience: Duration) -> Result<()> {
-        check_not_around(&[&self.registry.loaded(plugin)?], patience)?;
-        let slot = self.set_enabled(plugin, false)?;
-        match slot.serving() {
-            Some(generation) if !generation.drain(patience) => Err(still_busy(&slot.name, generation.in_flight())),
-            _ => Ok(()),
-        }
-    }
-
     /// Lets the host answer a service itself; `None` brings the built-in provider back.
     pub fn provide(&self, service: &str, provider: Option<Box<dyn Provider>>) -> Result<()> {
         let Some(known) = Service::from_name(service) else {
@@ -250,39 +227,6 @@ impl Manager {
     /// Forgets the log lines.
     pub fn clear_logs(&self) {
         self.services.logs.clear();
-    }
-
-    /// Refuses everything from now on, waits for calls under way and stops all plugins. The report says of each plugin
-    /// whether its calls ended in time.
-    pub fn shut_down(&self, patience: Duration) -> Result<Value> {
-        self.check_running()?;
-        let slots = self.registry.slots();
-        check_not_around(&slots.iter().collect::<Vec<_>>(), patience)?;
-        let turn = self.turn();
-        if self.shut_down.swap(true, Ordering::SeqCst) {
-            return Err(shut_down());
-        }
-        let stopping: Vec<_> = slots.iter().filter_map(|slot| Some((slot, slot.retire()?))).collect();
-        drop(turn);
-        self.watches.end();
-        let until = clock::now().saturating_add(clock::saturating_nanos(patience));
-        let plugins: Vec<Value> = stopping
-            .iter()
-            .map(|(slot, generation)| {
-                let left = Duration::from_nanos(until.saturating_sub(clock::now()));
-                let drained = generation.drain(left);
-                let stopped = generation.plugin.stop(left);
-                self.keep_evidence(slot, generation);
-                json!({
-                    "plugin": &*slot.name,
-                    "drained": drained,
-                    "calls_running": generation.in_flight(),
-                    "error": stopped.err().map(|error| error.to_json()),
-                })
-            })
-            .collect();
-        let drained = plugins.iter().all(|plugin| plugin["drained"] == true);
-        Ok(json!({ "drained": drained, "plugins": plugins }))
     }
 
     /// True once `shut_down` was called.
@@ -349,49 +293,10 @@ impl Function {
     }
 }
 
-/// Everything in service is taken out of it when the last owner lets go; nothing is waited for.
-impl Drop for Manager {
-    fn drop(&mut self) {
-        for slot in self.registry.slots() {
-            if let Some(generation) = slot.swap(None) {
-                // Stopping a plugin without patience only lets go of it.
-                let _ = generation.plugin.stop(Duration::ZERO);
-            }
-        }
-    }
-}
-
 impl Provider for Arc<Translations> {
     fn serve(&self, call: &crate::host::HostCall<'_>) -> Result<crate::host::Reply> {
         (**self).serve(call)
     }
-}
-
-/// A callback that waits for the end of the very call it serves would wait for ever.
-fn check_not_around(slots: &[&Arc<Slot>], patience: Duration) -> Result<()> {
-    let Some(around) = around().filter(|_| !patience.is_zero()) else { return Ok(()) };
-    match slots.iter().find(|slot| around.chain.contains(&slot.name)) {
-        None => Ok(()),
-        Some(slot) => Err(Error::new(
-            ErrorCode::LifecycleInCallback,
-            format!(
-                "plugin \"{}\" is in the middle of this very call (use a timeout of 0, or another thread)",
-                slot.name
-            ),
-        )
-        .with_plugin(&slot.name)),
-    }
-}
-
-fn still_busy(plugin: &Arc<str>, calls: usize) -> Error {
-    Error::new(
-        ErrorCode::LifecycleBusy,
-        format!(
-            "plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (they end at their own deadlines)"
-        ),
-    )
-    .with_plugin(plugin)
-    .with_detail("calls_running", calls)
 }
 
 type Providers = HashMap<Service, Box<dyn Provider>>;

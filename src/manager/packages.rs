@@ -11,7 +11,7 @@ use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, LogLevel};
 use crate::json;
-use crate::lifecycle::Generation;
+use crate::lifecycle::Live;
 use crate::package::Store;
 use crate::package::moment::Moment;
 use crate::package::store::{Change, InstallOptions, Step, status_json};
@@ -99,7 +99,7 @@ impl Manager {
     /// Loads the current version of an installed package.
     pub fn load_package(&self, name: &str) -> Result<Arc<str>> {
         self.check_running()?;
-        loading::load_opened(self, self.store()?.open(&self.gate, name)?)
+        loading::load_opened(self, self.store()?.open(&self.gate, name)?, None)
     }
 
     /// Everything that is trusted: the trust store's file and the configured keys, as one document.
@@ -152,13 +152,13 @@ impl Manager {
         .map_err(|error| error.with_plugin(&plugin.into()))
     }
 
-    fn generation(&self, plugin: &str) -> Result<Arc<Generation>> {
+    fn generation(&self, plugin: &str) -> Result<Arc<Live>> {
         let slot = self.registry.loaded(plugin)?;
         slot.serving()
             .map_or_else(|| self.registry.loaded(plugin).and_then(|_| Err(crate::error::bug!("no generation"))), Ok)
     }
 
-    fn store(&self) -> Result<&Store> {
+    pub(super) fn store(&self) -> Result<&Store> {
         self.packages.as_ref().ok_or_else(|| {
             Error::new(
                 ErrorCode::PackageNoStore,
@@ -188,7 +188,7 @@ impl Manager {
     }
 
     /// Tells subscribers and the log what changed; gives the report.
-    fn tell(&self, change: Change) -> Value {
+    pub(super) fn tell(&self, change: Change) -> Value {
         let Change { name, what, mut report, is_downgrade } = change;
         let kind = match what {
             "installed" => "package.installed",

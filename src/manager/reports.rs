@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Manager;
+use crate::clock;
 use crate::error::Result;
 use crate::lifecycle::Slot;
 use crate::policy::Source;
@@ -56,13 +57,14 @@ fn summary(slot: &Arc<Slot>) -> Option<Value> {
     let generation = slot.serving()?;
     let registration = generation.plugin.registration();
     let in_force = slot.sandbox.policy.snapshot();
+    let (previous, probation) = way_back(slot);
     Some(json!({
         "name": &*slot.name,
         "version": registration.version(),
         "description": registration.document().get("description").cloned().unwrap_or(Value::Null),
         "runtime": generation.packaged.runtime,
         "enabled": slot.is_enabled(),
-        "origin": generation.origin,
+        "origin": generation.origin.shown,
         "signature": generation.packaged.signature,
         "policy": {
             "status": in_force.policy.status().name(),
@@ -72,14 +74,36 @@ fn summary(slot: &Arc<Slot>) -> Option<Value> {
             },
             "revision": in_force.revision,
         },
+        "state": generation.state().name(),
+        "generation": generation.number,
+        "previous": previous,
+        "probation": probation,
+        "process": generation.plugin.process(),
         "warnings": generation.warnings,
     }))
+}
+
+/// The version before this one, and for how long this one is still held against it.
+fn way_back(slot: &Slot) -> (Value, Value) {
+    let standby = slot.standby();
+    let Some(standby) = standby.as_ref() else { return (Value::Null, Value::Null) };
+    let previous = &standby.generation;
+    let trial = standby.trial.map(|trial| {
+        let remaining_ms = trial.until.saturating_sub(clock::now()) / 1_000_000;
+        json!({ "remaining_ms": remaining_ms })
+    });
+    let previous = json!({
+        "version": previous.version(),
+        "generation": previous.number,
+        "state": previous.state().name(),
+    });
+    (previous, trial.unwrap_or_default())
 }
 
 fn statistics(slot: &Arc<Slot>) -> Value {
     let mut report = Map::new();
     report.insert("plugin_name".into(), (&*slot.name).into());
-    for part in [slot.sandbox.usage.to_json(), slot.traffic.to_json()] {
+    for part in [slot.sandbox.usage.to_json(), slot.traffic().to_json()] {
         if let Value::Object(fields) = part {
             report.extend(fields);
         }

@@ -8,16 +8,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Manager, loading};
+use super::Manager;
+use super::swapping::ReplaceOptions;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, LogLevel};
 use crate::json;
 use crate::lifecycle::watch::{POLL, QUIET, Scope, Settings, Status};
-use crate::lifecycle::{Watch, Watcher};
+use crate::lifecycle::{Slot, Source, Watch, Watcher};
 use crate::package::files::shown;
-
-/// Calls of the version that is exchanged get so long to end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Bounds of what a host may set, in milliseconds.
 const QUIET_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -161,14 +159,22 @@ impl Manager {
             })
         };
         let loaded = self.registry.all_loaded();
-        let origin = |slot: &Arc<crate::lifecycle::Slot>| Some(slot.serving()?.origin.clone());
+        let source = |slot: &Arc<Slot>| slot.serving().map(|live| live.origin.source.clone());
         if let Some(slot) = loaded.iter().find(|slot| *slot.name == *target) {
-            let path = absolute(Path::new(&origin(slot).unwrap_or_default()))?;
-            return Ok((path, Some(Arc::clone(&slot.name))));
+            let Some(Source::Path(path)) = source(slot) else {
+                return Err(conflict(format!(
+                    "`{target}` is an installed package, which changes when one is installed"
+                )));
+            };
+            return Ok((absolute(&path)?, Some(Arc::clone(&slot.name))));
         }
         let path = absolute(Path::new(target))?;
-        let known = loaded.iter().find(|slot| origin(slot).is_some_and(|origin| origin == shown(&path)));
-        Ok((path, known.map(|slot| Arc::clone(&slot.name))))
+        let is_from = |slot: &&Arc<Slot>| match source(slot) {
+            Some(Source::Path(known)) => std::path::absolute(known).is_ok_and(|known| known == path),
+            _ => false,
+        };
+        let known = loaded.iter().find(is_from).map(|slot| Arc::clone(&slot.name));
+        Ok((path, known))
     }
 
     fn follower(
@@ -213,13 +219,16 @@ impl Manager {
         }
     }
 
-    /// Loads what is at `path`, in place of the plugin that was loaded from there before.
-    fn take_up(&self, path: &Path, before: Option<&Arc<str>>) -> Result<Arc<str>> {
-        if let Some(plugin) = before.filter(|plugin| self.registry.loaded(plugin).is_ok()) {
-            loading::check(self, path)?;
-            self.unload(plugin, DRAIN)?;
+    /// Loads what is at `path`, in place of the plugin that was loaded from there before. Whoever works on a plugin wants to
+    /// see the new version, however it does: it is on no probation, and calls of the old one end behind it.
+    fn take_up(self: &Arc<Self>, path: &Path, before: Option<&Arc<str>>) -> Result<Arc<str>> {
+        match before.filter(|plugin| self.registry.loaded(plugin).is_ok()) {
+            Some(plugin) => {
+                let options = ReplaceOptions { drain_ms: Some(0), probe: None, probation_ms: Some(0) };
+                self.replace_untold(path, &options).map(|_| Arc::clone(plugin))
+            }
+            None => self.load(path),
         }
-        self.load(path)
     }
 
     fn tell_failed(&self, origin: &Origin, plugin: Option<Arc<str>>, error: &Error) {
@@ -227,6 +236,7 @@ impl Manager {
         let failed = Event::new("plugin.failed", &plugin)
             .with("cause", "watch")
             .with("path", shown(&origin.path))
+            .with("step", error.detail().get("step").cloned().unwrap_or_default())
             .with("error", error.to_json());
         self.emit(failed);
         self.note(&plugin, LogLevel::Error, &format!("what changed on disk can't be loaded: {error}"));

@@ -85,6 +85,11 @@ impl Gate {
         Ok(Admitted { bytes, verified, detached, note })
     }
 
+    /// Judges again what was judged before and is to run again.
+    pub fn judge_again(&self, verified: &Verified) -> Result<()> {
+        self.trust()?.judge_again(self.mode, verified, Moment::of(clock::wall()))
+    }
+
     /// Reads a package: signatures, archive, manifest, and whether they belong together.
     pub fn package(&self, path: &Path) -> Result<Package> {
         let max_bytes = usize::try_from(self.limits.archive_bytes).unwrap_or(usize::MAX);

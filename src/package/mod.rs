@@ -46,6 +46,8 @@ pub struct Opened {
     pub assets: Option<Assets>,
     /// It was installed: that it is older than another one was decided then.
     pub is_installed: bool,
+    /// Key of the installed version.
+    pub key: Option<String>,
 }
 
 /// What belongs to a native program besides its code.
@@ -105,7 +107,15 @@ fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened
             store.check_known(&verified, &subject, &Asked::default())?;
         }
     }
-    Ok(Opened { artifact, program: None, runtime: RuntimeKind::Wasm, verified, assets: None, is_installed: false })
+    Ok(Opened {
+        artifact,
+        program: None,
+        runtime: RuntimeKind::Wasm,
+        verified,
+        assets: None,
+        is_installed: false,
+        key: None,
+    })
 }
 
 fn open_package(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened> {
@@ -160,7 +170,8 @@ fn opened(
         _ => None,
     };
     let artifact = Artifact { manifest: Some(contents.manifest), code, origin };
-    Ok(Opened { artifact, program, runtime: contents.runtime, verified, assets: Some(assets), is_installed })
+    let runtime = contents.runtime;
+    Ok(Opened { artifact, program, runtime, verified, assets: Some(assets), is_installed, key: None })
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ impl Asked {
         Self(lines(&request))
     }
 
+    /// What a request that was read asks for.
+    #[must_use]
+    pub fn from_request(request: &ResourceRequest) -> Self {
+        Self(lines(request))
+    }
+
     /// Refuses what nobody could read and approve, and what would make every record of it large.
     pub fn check_size(&self) -> Result<()> {
         let bytes: usize = self.0.iter().map(String::len).sum();

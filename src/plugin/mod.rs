@@ -10,6 +10,7 @@ pub mod registration;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Result;
 pub use artifact::Artifact;
@@ -48,6 +49,27 @@ pub trait Plugin: Send + Sync {
 
     /// Puts other limits in force, for calls that start from now on.
     fn set_limits(&self, limits: &RuntimeLimits);
+
+    /// Fails when the plugin can't serve calls now. A plugin that serves as many calls as it may is healthy. Blocks at most
+    /// until the context's deadline.
+    fn probe(&self, _context: &CallContext) -> Result<()> {
+        Ok(())
+    }
+
+    /// Starts the plugin afresh; calls that are under way end where they are, and calls that wait are served afterwards.
+    fn restart(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Frees what can be made again: the plugin is only kept for a way back. Calls that are under way end where they are.
+    fn rest(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// State of the plugin's process, its protocol and its jail; `None` for a plugin without one.
+    fn process(&self) -> Option<Value> {
+        None
+    }
 
     /// Frees what the plugin holds; calls that are still running end on their own.
     fn stop(&self, patience: Duration) -> Result<()>;

@@ -21,6 +21,7 @@ pub mod request;
 pub mod scope;
 pub mod store;
 pub mod suggest;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -39,6 +40,7 @@ pub use self::outbound::{CheckedUrl, MAX_REDIRECTS, check_headers};
 pub use self::request::ResourceRequest;
 pub use self::scope::email::MailAddress;
 pub use self::store::{Change, PolicyStore, StoredPolicy};
+pub use self::swap::SwapRules;
 
 use self::effective::{callers, default_permissions, document_limits, granted_instances};
 use self::grants::Grants;
@@ -123,6 +125,7 @@ pub struct Policy {
     callable_by: Option<NameSet>,
     sql_functions: Vec<String>,
     isolation: Isolation,
+    swap: Option<SwapRules>,
     view: View,
     /// In the wider rules of an observation: tables granted besides those of the entries.
     wider_tables: Option<AllTablesBut>,
@@ -145,6 +148,7 @@ impl Policy {
             callable_by: None,
             sql_functions: Vec::new(),
             isolation: Isolation::default(),
+            swap: None,
             view: View::of_default(permissions, withheld),
             limits,
             wider_tables: None,
@@ -172,6 +176,7 @@ impl Policy {
             callable_by: document.callable_by.as_deref().map(callers),
             sql_functions: document.sql_functions.clone(),
             isolation: document.isolation.clone().unwrap_or_default(),
+            swap: document.swap,
             view: View::of_document(document, denied),
             wider_tables: None,
             observation: None,
@@ -182,7 +187,8 @@ impl Policy {
     /// The default grant, and the observation that a document which waits for review may ask for.
     fn pending(document: &PolicyDocument, request: &ResourceRequest, rules: &DefaultRules) -> Self {
         let (permissions, _) = default_permissions(request, rules);
-        Self::default_grant(request, rules).with_observation(document, &permissions, &[], rules)
+        let policy = Self { swap: document.swap, ..Self::default_grant(request, rules) };
+        policy.with_observation(document, &permissions, &[], rules)
     }
 
     /// No rules but one: nothing goes in or out. Also for stored rows that can't be read.
@@ -198,6 +204,7 @@ impl Policy {
             callable_by: Some(NameSet::default()),
             sql_functions: Vec::new(),
             isolation: Isolation::default(),
+            swap: None,
             view: View::default(),
             wider_tables: None,
             observation: None,
@@ -232,6 +239,12 @@ impl Policy {
     #[must_use]
     pub fn isolation(&self) -> &Isolation {
         &self.isolation
+    }
+
+    /// How a new version is held against the one before it.
+    #[must_use]
+    pub fn swap_rules(&self) -> SwapRules {
+        self.swap.unwrap_or_default()
     }
 
     /// What is in force, with the source of each line.

@@ -111,6 +111,7 @@ impl Policy {
             callable_by: self.callable_by.clone(),
             sql_functions: self.sql_functions.clone(),
             isolation: self.isolation.clone(),
+            swap: self.swap,
             view: View::default(),
             wider_tables: Some(AllTablesBut(rules.sensitive_tables().clone())),
             observation: None,

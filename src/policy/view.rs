@@ -61,6 +61,7 @@ pub(super) fn render(policy: &Policy) -> Value {
     let optional = [
         ("blocked_reason", policy.blocked_reason.as_deref().map(Value::from)),
         ("isolation", (policy.isolation != Isolation::default()).then(|| json!(policy.isolation))),
+        ("swap", policy.swap.map(|rules| json!(rules))),
         ("note", view.note.as_deref().map(Value::from)),
         ("observe", policy.observe().map(|times| json!(times))),
     ];

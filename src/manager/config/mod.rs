@@ -66,6 +66,8 @@ pub struct Config {
     pub packages: PackagesConfig,
     /// Native plugins.
     pub native: NativeConfig,
+    /// How plugins are asked whether they are healthy.
+    pub health: HealthConfig,
     /// Whether memory faults of guests are noticed by signal handlers, which are process-wide.
     pub signals: SignalsConfig,
 }
@@ -166,6 +168,17 @@ pub struct ModuleConfig {
     pub data_segments: u32,
 }
 
+/// How plugins are asked whether they are healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// How often, in milliseconds; 0 = never.
+    pub interval_ms: u64,
+    /// How long an answer may take, in milliseconds; also that of a new version before it serves.
+    #[schemars(range(min = 1))]
+    pub timeout_ms: u64,
+}
+
 /// How memory faults of guests are noticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -187,6 +200,7 @@ pub(super) struct Settings {
     pub(super) native: NativeConfig,
     pub(super) module: ScanLimits,
     pub(super) signals: Signals,
+    pub(super) health: HealthConfig,
 }
 
 impl Default for Config {
@@ -206,6 +220,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             packages: PackagesConfig::default(),
             native: NativeConfig::default(),
+            health: HealthConfig::default(),
             signals: SignalsConfig::default(),
         }
     }
@@ -214,6 +229,13 @@ impl Default for Config {
 impl Default for DatabaseConfig {
     fn default() -> Self {
         Self { dialect: None, default_schema: None, sqlite: None, stamp_caller: true }
+    }
+}
+
+impl Default for HealthConfig {
+    /// The reference's numbers.
+    fn default() -> Self {
+        Self { interval_ms: 60_000, timeout_ms: 5_000 }
     }
 }
 
@@ -273,6 +295,9 @@ impl Config {
         }
         if self.limits.max_instances == 0 || self.limits.log_lines == 0 {
             return Err(refused("`limits.max_instances` and `limits.log_lines` are at least 1"));
+        }
+        if self.health.timeout_ms == 0 {
+            return Err(refused("`health.timeout_ms` is at least 1"));
         }
         if self.database.sqlite.is_some() && !matches!(self.database.dialect, None | Some(DialectConfig::Sqlite)) {
             return Err(refused("`database.dialect` does not fit the embedded SQLite database"));
@@ -349,6 +374,7 @@ impl Config {
                 data_segments: limits.module.data_segments,
                 ..ScanLimits::default()
             },
+            health: self.health,
             signals: match self.signals {
                 SignalsConfig::On => Signals::On,
                 SignalsConfig::Off => Signals::Off,
@@ -440,6 +466,7 @@ fn check_sections(text: &[u8]) -> Result<()> {
         "/config",
         "/limits",
         "/limits/module",
+        "/health",
         "/policy_store",
         "/packages",
         "/packages/limits",
@@ -485,6 +512,8 @@ mod tests {
             r#"{"packages":{"limits":{"ratio":0}}}"#,
             r#"{"packages":{"limits":{"asset_bytes":0}}}"#,
             r#"{"packages":[]}"#,
+            r#"{"health":{"timeout_ms":0}}"#,
+            r#"{"health":[1,2]}"#,
             r#"{"database":{"dialect":"mysql","sqlite":{"path":":memory:"}}}"#,
         ] {
             assert_eq!(code(text), ErrorCode::ArgumentConfig, "{text}");

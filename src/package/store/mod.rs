@@ -134,6 +134,21 @@ impl Store {
         })
     }
 
+    /// Makes an installed version the current one, so that the record agrees with what runs; `None` when it is that already.
+    pub fn make_current(&self, name: &str, key: &str) -> Result<Option<Change>> {
+        if self.read_state()?.packages.get(name).is_some_and(|installed| installed.current == key) {
+            return Ok(None);
+        }
+        let change = self.change(name, "rolled_back", |installed| {
+            if !installed.versions.contains_key(key) {
+                return Err(not_installed(&format!("{name} {}", shorten(key, 80))));
+            }
+            switch(installed, key.to_owned());
+            Ok(())
+        })?;
+        Ok(Some(change))
+    }
+
     /// Approves what the waiting version asks for and makes it the current one. With `version`, the version or the key of
     /// the one that was looked at, no other is approved: a further one may have come since.
     pub fn approve(&self, name: &str, version: Option<&str>) -> Result<Change> {

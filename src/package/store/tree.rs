@@ -41,6 +41,7 @@ impl Store {
         // Assets are read from the tree from now on, by the hashes of the archive's; the archive need not stay in memory.
         let files = Arc::new(DirectoryFiles { root: place });
         opened.assets = opened.assets.map(|assets| assets.moved_to(files));
+        opened.key = Some(key.to_owned());
         Ok(opened)
     }
 }

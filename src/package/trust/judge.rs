@@ -90,6 +90,23 @@ impl TrustStore {
         Ok(verified)
     }
 
+    /// Looks again at what was verified before: keys and contents may have been revoked since, and time has passed.
+    pub fn judge_again(&self, mode: Mode, verified: &Verified, now: Moment) -> Result<()> {
+        if self.revoked_contents.contains(&verified.sha256) {
+            return Err(refusal(ErrorCode::SignatureRevoked, "this very file was revoked"));
+        }
+        if verified.signers.is_empty() && mode == Mode::Required {
+            return Err(refusal(ErrorCode::SignatureUnsigned, "it is not signed, and signatures are required"));
+        }
+        for signer in verified.signers.iter().chain(&verified.detached_signer) {
+            match self.keys.iter().find(|key| key.public == signer.public) {
+                Some(key) => key.check_valid(now)?,
+                None => return Err(untrusted("a key that signed it is not trusted any more")),
+            }
+        }
+        verified.statement.as_ref().map_or(Ok(()), |statement| check_statement(statement, &verified.sha256, now))
+    }
+
     fn judge_detached(&self, signature: &Detached, sha256: &[u8; 32], now: Moment) -> Result<Key> {
         match self.keys.iter().find(|key| signature.is_by(&key.public, sha256)) {
             Some(key) => key.check_valid(now).map(|()| key.clone()),

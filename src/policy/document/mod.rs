@@ -24,6 +24,7 @@ use super::Status;
 use super::duration::GoDuration;
 use super::limits::BurstBudget;
 use super::observation::Observe;
+use super::swap::SwapRules;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Largest document, in bytes: thousands of permissions, and nothing that takes long to read.
@@ -136,6 +137,9 @@ pub struct PolicyDocument {
     /// `blocked`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
+    /// How a new version of the plugin is held against the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<SwapRules>,
     /// Free text for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

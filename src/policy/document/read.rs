@@ -9,6 +9,7 @@ use crate::policy::json::Node;
 use crate::policy::limits::BurstBudget;
 use crate::policy::observation::{MAX_OBSERVATION, Observe, Timestamp};
 use crate::policy::scope::names::{self, NameSet};
+use crate::policy::swap::SwapRules;
 use crate::policy::wording::harmless;
 
 /// Largest rate: what a plugin can be given short of "no limit". The window keeps one time per event.
@@ -22,7 +23,10 @@ const MAX_MESSAGE_BYTES: u64 = 1 << 30;
 /// Most instances and most calls in flight.
 const MAX_PARALLEL: u64 = 1_024;
 
-const FIELDS: [&str; 28] = [
+/// Longest probation: a day.
+const MAX_PROBATION_MS: u64 = 86_400_000;
+
+const FIELDS: [&str; 29] = [
     "version",
     "plugin_name",
     "status",
@@ -50,6 +54,7 @@ const FIELDS: [&str; 28] = [
     "sql_functions",
     "isolation",
     "observe",
+    "swap",
     "note",
 ];
 
@@ -96,6 +101,7 @@ fn read_fields(fields: &Fields<'_>, report: &mut Report) -> PolicyDocument {
         sql_functions: read_sql_functions(fields, report),
         isolation: read_isolation(fields, report),
         observe: read_observe(fields, report),
+        swap: read_swap(fields, report),
         note: fields.text("note", report).map(str::to_owned),
     }
 }
@@ -218,6 +224,18 @@ fn read_observe(fields: &Fields<'_>, report: &mut Report) -> Option<Observe> {
         _ => report.problem(&path, "ends before it begins"),
     }
     None
+}
+
+fn read_swap(fields: &Fields<'_>, report: &mut Report) -> Option<SwapRules> {
+    let known = ["probation_ms", "max_error_percent", "max_latency_factor", "min_calls"];
+    let fields = Fields::open(fields.get("swap")?, &fields.path("swap"), &known, report)?;
+    let default = SwapRules::default();
+    let mut whole = |name, range, default| fields.whole32(name, range, report).unwrap_or(default);
+    let max_error_percent = whole("max_error_percent", 0..=100, default.max_error_percent);
+    let max_latency_factor = whole("max_latency_factor", 0..=MAX_RATE, default.max_latency_factor);
+    let min_calls = whole("min_calls", 1..=MAX_RATE, default.min_calls);
+    let probation_ms = fields.whole("probation_ms", 0..=MAX_PROBATION_MS, report).unwrap_or(default.probation_ms);
+    Some(SwapRules { probation_ms, max_error_percent, max_latency_factor, min_calls })
 }
 
 fn warn_about_idle_parts(fields: &Fields<'_>, document: &PolicyDocument, report: &mut Report) {

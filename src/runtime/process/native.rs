@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::directory::PluginDirectory;
 use super::jail::Image;
 use super::session::Ending;
-use super::start::{OnEnd, Process, Recipe};
+use super::start::{OnEnd, Process, Recipe, longest};
 use super::terms::Terms;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
@@ -88,6 +88,8 @@ struct State {
     waiting: Vec<Thread>,
     /// How the last process ended.
     last: Option<Ending>,
+    /// Processes that serve their last calls.
+    leaving: Vec<Weak<Process>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,36 +131,19 @@ impl NativePlugin {
             recipe,
             registration,
             serving: ArcSwapOption::from(Some(process)),
-            state: Mutex::new(State { phase: Phase::Serving, limits, waiting: Vec::new(), last: None }),
+            state: Mutex::new(State {
+                phase: Phase::Serving,
+                limits,
+                waiting: Vec::new(),
+                last: None,
+                leaving: Vec::new(),
+            }),
             recovery,
             observer,
             processes: AtomicU64::new(1),
         });
         inner.arrive(&plugin);
         Ok(Self(plugin))
-    }
-
-    /// What of the jail is in force for the present process.
-    #[must_use]
-    pub fn isolation(&self) -> Value {
-        match self.0.serving.load().as_ref() {
-            Some(process) => process.report().to_json(),
-            None => Value::Null,
-        }
-    }
-
-    /// State of the process, as reports show it.
-    #[must_use]
-    pub fn status(&self) -> Value {
-        let process = self.0.serving.load_full();
-        let phase = self.0.state().phase;
-        json!({
-            "state": phase.name(),
-            "pid": process.as_ref().and_then(|process| process.pid()),
-            "protocol": process.as_ref().map(|process| process.protocol.name()),
-            "processes": self.0.processes.load(Ordering::Relaxed),
-            "isolation": process.as_ref().map(|process| process.report().to_json()),
-        })
     }
 }
 
@@ -204,14 +189,36 @@ impl Plugin for NativePlugin {
 
     fn stop(&self, patience: Duration) -> Result<()> {
         let process = self.0.leave(Phase::Stopped);
-        if let Some(process) = process {
-            if patience.is_zero() {
-                process.kill();
-            } else {
-                process.stop(&within(patience));
-            }
+        if let Some(process) = process.filter(|_| !patience.is_zero()) {
+            process.stop(&within(patience));
         }
+        self.0.kill_leaving();
         Ok(())
+    }
+
+    fn probe(&self, context: &CallContext) -> Result<()> {
+        self.0.process(context)?.session.probe(context)
+    }
+
+    fn restart(&self) -> Result<()> {
+        self.0.restart()
+    }
+
+    fn rest(&self) -> Result<()> {
+        let Some(process) = self.0.leave(Phase::Resting) else { return Ok(()) };
+        executor::spawn(move || process.stop_after_calls())
+    }
+
+    fn process(&self) -> Option<Value> {
+        let process = self.0.serving.load_full();
+        let phase = self.0.state().phase;
+        Some(json!({
+            "state": phase.name(),
+            "pid": process.as_ref().and_then(|process| process.pid()),
+            "protocol": process.as_ref().map(|process| process.protocol.name()),
+            "processes": self.0.processes.load(Ordering::Relaxed),
+            "isolation": process.as_ref().map(|process| process.report().to_json()),
+        }))
     }
 
     fn usage(&self) -> RuntimeUsage {
@@ -223,26 +230,6 @@ impl Plugin for NativePlugin {
             calls_relayed: 0,
             memory_bytes: pid.and_then(resident_bytes).unwrap_or(0),
         }
-    }
-}
-
-impl NativePlugin {
-    /// Asks the process whether it can serve calls.
-    pub fn probe(&self, context: &CallContext) -> Result<()> {
-        self.0.process(context)?.session.probe(context)
-    }
-
-    /// Puts a new process in the place of the present one, which ends with its calls.
-    pub fn restart(&self) -> Result<()> {
-        self.0.restart()
-    }
-
-    /// Ends the process; the next call starts one.
-    pub fn rest(&self) -> Result<()> {
-        if let Some(process) = self.0.leave(Phase::Resting) {
-            process.stop(&within(Duration::from_millis(process.terms.shutdown_timeout_ms)));
-        }
-        Ok(())
     }
 }
 
@@ -271,7 +258,7 @@ impl Inner {
             Phase::Pausing(until) => return Err(state.failed(restarting(until))),
             Phase::GivenUp => return Err(state.failed(given_up())),
             Phase::Stopped => {
-                return Err(Error::new(ErrorCode::LifecyclePluginNotFound, "the plugin was stopped"));
+                return Err(Error::new(ErrorCode::LifecycleStopped, "the plugin was stopped"));
             }
         }
         let me = std::thread::current();
@@ -299,7 +286,7 @@ impl Inner {
     fn new_process(self: &Arc<Self>) -> Result<Arc<Process>> {
         let limits = self.state().limits;
         let terms = (self.recipe.terms)();
-        let context = within(Duration::from_millis(terms.init_timeout_ms));
+        let context = within(longest(terms.init_timeout_ms));
         let (late, on_end) = Late::new();
         let same = |registration: &Registration| self.check_same(registration);
         let (process, _) = self.recipe.start(terms, limits, same, on_end, &context)?;
@@ -340,8 +327,8 @@ impl Inner {
         self.recovery.restarted();
         (self.observer)(ProcessEvent::Restarted);
         if let Some(old) = old {
-            old.host_calls.retire(Duration::from_millis(old.terms.call_timeout_ms));
-            old.stop(&within(Duration::from_millis(old.terms.shutdown_timeout_ms)));
+            self.state().let_leave(&old);
+            old.stop_after_calls();
         }
         Ok(())
     }
@@ -364,7 +351,19 @@ impl Inner {
         if state.phase != Phase::Stopped {
             state.move_to(phase);
         }
-        self.serving.swap(None)
+        let process = self.serving.swap(None);
+        if let Some(process) = &process {
+            state.let_leave(process);
+        }
+        process
+    }
+
+    /// Ends what still serves its last calls.
+    fn kill_leaving(&self) {
+        let leaving = std::mem::take(&mut self.state().leaving);
+        for process in leaving.iter().filter_map(Weak::upgrade) {
+            process.kill();
+        }
     }
 
     /// A process has ended.
@@ -440,6 +439,11 @@ impl State {
         }
     }
 
+    fn let_leave(&mut self, process: &Arc<Process>) {
+        self.leaving.retain(|leaving| leaving.strong_count() > 0);
+        self.leaving.push(Arc::downgrade(process));
+    }
+
     /// The error of a call that finds no process, with the reason why there is none.
     fn failed(&self, error: Error) -> Error {
         match &self.last {
@@ -467,6 +471,7 @@ impl Drop for Inner {
         if let Some(process) = self.serving.swap(None) {
             process.kill();
         }
+        self.kill_leaving();
     }
 }
 

@@ -23,13 +23,16 @@ use super::netrpc::NetRpcSession;
 use super::output::{self, ProcessLog};
 use super::session::{Ending, Lost, Session, wait};
 use super::terms::Terms;
+use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::HostApi;
-use crate::plugin::{CallContext, Registration, RuntimeLimits};
+use crate::plugin::{CallContext, Cancellation, Origin, Registration, RuntimeLimits};
 
 /// How long a process may take to end on its own once its connection has ended.
 const END_PATIENCE: Duration = Duration::from_secs(2);
+/// What stands for no limit on time.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
 const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -86,7 +89,7 @@ impl Recipe {
         let first_line = output::pump((stdout, stderr), &log)?;
         let greeted = greet(first_line, &sockets.path, &child, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
-        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, Duration::from_millis(terms.call_timeout_ms));
+        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, longest(terms.call_timeout_ms));
         let (lost, on_lost) = oneshot::channel();
         let on_lost_call = Box::new(move |reason| {
             // Nobody listens once the process has ended.
@@ -288,6 +291,13 @@ impl Process {
         let _ = self.child.wait(None);
     }
 
+    /// Ends the process once its calls have ended, at the latest when their time is up.
+    pub(super) fn stop_after_calls(&self) {
+        self.host_calls.retire(longest(self.terms.call_timeout_ms));
+        let deadline = clock::now().saturating_add(clock::saturating_nanos(longest(self.terms.shutdown_timeout_ms)));
+        self.stop(&CallContext::from_host(deadline, Cancellation::default(), Origin::default()));
+    }
+
     /// Ends the process at once; it is gone soon after.
     pub(super) fn kill(&self) {
         self.stopping.store(true, Ordering::SeqCst);
@@ -301,11 +311,16 @@ impl Process {
             ending.reason = format!("the plugin was ended because it broke its protocol: {reason}");
         }
         if self.stopping.load(Ordering::SeqCst) {
-            ending.code = ErrorCode::LifecyclePluginNotFound;
+            ending.code = ErrorCode::PluginExited;
             ending.reason = "the plugin was stopped during the call".to_owned();
         }
         ending
     }
+}
+
+/// A time of the policy, where 0 is no limit.
+pub(super) fn longest(timeout_ms: u64) -> Duration {
+    if timeout_ms == 0 { NO_LIMIT } else { Duration::from_millis(timeout_ms) }
 }
 
 /// Waits for the end of a process, on the I/O runtime, and tells everybody.

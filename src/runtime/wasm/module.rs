@@ -22,6 +22,9 @@ use crate::runtime::check_arguments;
 /// Stack that a call needs: what the guest may use, and as much again for the host functions below it.
 const NEEDED_STACK: usize = 2 * MAX_WASM_STACK;
 
+/// What a probe calls; the reference's name. Plugins that don't know it answer so, which is an answer.
+const PROBE: &str = "__health_ping__";
+
 /// Exports every plugin has, in the order they are missed.
 const REQUIRED_EXPORTS: [&str; 3] = ["gk_register", "gk_call", "gk_malloc"];
 
@@ -120,6 +123,26 @@ impl Plugin for WasmPlugin {
         answer.map_or(Ok(()), |bytes| result(&bytes))
     }
 
+    /// Healthy is a plugin that has an instance, or can make one, and whose instance answers: what it answers does not
+    /// matter. A plugin whose instances all serve calls is healthy: those end at their deadlines.
+    fn probe(&self, context: &CallContext) -> Result<()> {
+        if can_run_here() {
+            return self.0.probe(context);
+        }
+        let (inner, context) = (Arc::clone(&self.0), context.clone());
+        relay(move || inner.probe(&context))?
+    }
+
+    fn restart(&self) -> Result<()> {
+        self.0.pool.renew();
+        Ok(())
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.0.pool.renew();
+        Ok(())
+    }
+
     fn set_limits(&self, limits: &RuntimeLimits) {
         self.0.template.set_limits(*limits);
         self.0.pool.set_capacity(limits.instances);
@@ -141,6 +164,20 @@ impl Plugin for WasmPlugin {
 }
 
 impl Inner {
+    fn probe(&self, context: &CallContext) -> Result<()> {
+        let Some(mut lease) = self.pool.lease_now(context, || self.make_instance(context))? else { return Ok(()) };
+        match lease.instance()?.call(&self.template, context, PROBE, &[], &mut |_| Ok(())) {
+            Ok(_) => {
+                lease.finish();
+                Ok(())
+            }
+            Err(error) => {
+                self.discarded.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
     /// Runs on this thread. An instance that failed is thrown away; the next call gets a new one.
     fn call(&self, context: &CallContext, function: &str, arguments: &[u8], result: &mut ResultSink<'_>) -> Result<()> {
         let mut lease = self.pool.lease(context, || self.make_instance(context))?;

@@ -31,6 +31,8 @@ struct State {
     holders: Vec<u64>,
     waiters: VecDeque<Arc<Waiter>>,
     closed: bool,
+    /// Counts how often all instances were given up: those of earlier ages are not used again.
+    age: u64,
 }
 
 struct Waiter {
@@ -43,10 +45,10 @@ struct Waiter {
 
 /// What a call gets.
 enum Grant {
-    /// An instance that is there.
-    Instance(Box<Instance>),
-    /// The right to make one.
-    Vacancy,
+    /// An instance that is there, with its age.
+    Instance(Box<Instance>, u64),
+    /// The right to make one, of this age.
+    Vacancy(u64),
     /// Nothing: the plugin was stopped.
     Closed,
 }
@@ -58,6 +60,7 @@ pub(super) struct Lease<'a> {
     /// An instance beyond the pool's capacity, for a call that would otherwise wait for itself.
     extra: bool,
     reusable: bool,
+    age: u64,
     instance: Option<Box<Instance>>,
 }
 
@@ -76,16 +79,39 @@ impl Pool {
     /// Leases an instance, made by `make` when the pool has room for one more. Waits until the context's deadline.
     pub(super) fn lease(&self, context: &CallContext, make: impl FnOnce() -> Result<Instance>) -> Result<Lease<'_>> {
         let mut lease = match self.try_grant(context.root)? {
-            Some(Grant::Instance(instance)) => {
-                return Ok(self.lend(context.root, Some(instance)));
-            }
-            Some(_) => self.lend(context.root, None),
+            Some(grant) => self.lend(context.root, grant)?,
             None => self.wait(context)?,
         };
         if lease.instance.is_none() {
             lease.instance = Some(Box::new(make()?));
         }
         Ok(lease)
+    }
+
+    /// As [`Self::lease`], but without waiting: `None` when all instances serve calls.
+    pub(super) fn lease_now(
+        &self,
+        context: &CallContext,
+        make: impl FnOnce() -> Result<Instance>,
+    ) -> Result<Option<Lease<'_>>> {
+        let Some(grant) = self.try_grant(context.root)? else { return Ok(None) };
+        let mut lease = self.lend(context.root, grant)?;
+        if lease.instance.is_none() {
+            lease.instance = Some(Box::new(make()?));
+        }
+        Ok(Some(lease))
+    }
+
+    /// Gives up all instances: idle ones at once, leased ones when they come back. Calls go on with new ones.
+    pub(super) fn renew(&self) {
+        let capacity = self.capacity();
+        let mut state = self.shared.lock();
+        state.age += 1;
+        let idle = std::mem::take(&mut state.idle);
+        state.live = state.live.saturating_sub(u32::try_from(idle.len()).unwrap_or(u32::MAX));
+        state.serve_waiters(capacity);
+        drop(state);
+        drop(idle);
     }
 
     /// Lets so many calls be served at the same time; instances in use that are too many go when they come back.
@@ -145,11 +171,8 @@ impl Pool {
             Err(self.deadlock(context))
         };
         self.graph.leave(context.root);
-        match granted.or_else(|error| self.give_up(&waiter, error))? {
-            Grant::Instance(instance) => Ok(self.lend(context.root, Some(instance))),
-            Grant::Vacancy => Ok(self.lend(context.root, None)),
-            Grant::Closed => Err(self.stopped()),
-        }
+        let grant = granted.or_else(|error| self.give_up(&waiter, error))?;
+        self.lend(context.root, grant)
     }
 
     /// A pool that shrank may have closed a circle that was open when the call began to wait.
@@ -167,7 +190,7 @@ impl Pool {
     /// A call that comes back to a plugin in the middle of its own call must not wait for itself.
     fn lease_extra(&self, context: &CallContext) -> Result<Lease<'_>> {
         if self.capacity() > 1 {
-            let mut lease = self.lend(context.root, None);
+            let mut lease = self.lend(context.root, Grant::Vacancy(0))?;
             lease.extra = true;
             return Ok(lease);
         }
@@ -180,8 +203,13 @@ impl Pool {
         ))
     }
 
-    fn lend(&self, root: u64, instance: Option<Box<Instance>>) -> Lease<'_> {
-        Lease { pool: self, root, extra: false, reusable: false, instance }
+    fn lend(&self, root: u64, grant: Grant) -> Result<Lease<'_>> {
+        let (instance, age) = match grant {
+            Grant::Instance(instance, age) => (Some(instance), age),
+            Grant::Vacancy(age) => (None, age),
+            Grant::Closed => return Err(self.stopped()),
+        };
+        Ok(Lease { pool: self, root, extra: false, reusable: false, age, instance })
     }
 
     fn enqueue(&self, waiter: &Arc<Waiter>) {
@@ -207,7 +235,7 @@ impl Pool {
         self.shared.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    fn take_back(&self, root: u64, instance: Option<Box<Instance>>) {
+    fn take_back(&self, root: u64, age: u64, instance: Option<Box<Instance>>) {
         let capacity = self.capacity();
         let mut state = self.shared.lock();
         if let Some(position) = state.holders.iter().position(|holder| *holder == root) {
@@ -215,8 +243,11 @@ impl Pool {
         }
         let mut surplus = Vec::new();
         match instance {
-            Some(instance) => state.idle.push(instance),
-            None => state.live = state.live.saturating_sub(1),
+            Some(instance) if age == state.age => state.idle.push(instance),
+            outdated => {
+                state.live = state.live.saturating_sub(1);
+                surplus.extend(outdated);
+            }
         }
         state.trim(capacity, &mut surplus);
         let waiting = state.waiters.len();
@@ -230,7 +261,7 @@ impl Pool {
     }
 
     fn stopped(&self) -> Error {
-        Error::new(ErrorCode::LifecyclePluginNotFound, format!("plugin `{}` was stopped", self.name))
+        Error::new(ErrorCode::LifecycleStopped, format!("plugin `{}` was stopped", self.name))
     }
 
     fn deadlock(&self, context: &CallContext) -> Error {
@@ -276,10 +307,10 @@ impl State {
 
     fn grant(&mut self, root: u64, capacity: u32) -> Option<Grant> {
         let grant = match self.idle.pop() {
-            Some(instance) => Grant::Instance(instance),
+            Some(instance) => Grant::Instance(instance, self.age),
             None if self.live < capacity => {
                 self.live += 1;
-                Grant::Vacancy
+                Grant::Vacancy(self.age)
             }
             None => return None,
         };
@@ -335,7 +366,7 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let kept = self.instance.take().filter(|_| self.reusable);
         if !self.extra {
-            self.pool.take_back(self.root, kept);
+            self.pool.take_back(self.root, self.age, kept);
         }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! The plugin forgets an announcement that it has not used within five seconds, so that it is made right before `Init`.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,7 +14,6 @@ use super::client::{Begun, Client, begin, end};
 use super::fate::Fate;
 use super::fault::{Fault, Status};
 use super::message::encode;
-use crate::error::{Error, ErrorCode, Result};
 use crate::proto::goplugin::ConnInfo;
 
 /// Number that the host's service is announced under.
@@ -33,13 +30,8 @@ pub(super) struct Broker {
 
 impl Broker {
     /// Opens the stream; `address` is what will be announced.
-    pub(super) fn open(client: &Client, io: &Handle, fate: &Arc<Fate>, address: &Path) -> Result<Self> {
-        let address = std::str::from_utf8(address.as_os_str().as_bytes()).map_err(|error| {
-            Error::new(ErrorCode::EnvironmentIo, "the path of a socket is not UTF-8").with_source(error)
-        })?;
-        let started = client.start("/plugin.GRPCBroker/StartStream", None);
-        let (answer, announcements) =
-            started.map_err(|fault| Error::new(ErrorCode::PluginProtocol, fault.to_string()))?;
+    pub(super) fn open(client: &Client, io: &Handle, fate: &Arc<Fate>, address: &str) -> Result<Self, Fault> {
+        let (answer, announcements) = client.start("/plugin.GRPCBroker/StartStream", None)?;
         fate.spawn(io, {
             let fate = Arc::clone(fate);
             async move {
@@ -57,7 +49,7 @@ impl Broker {
     }
 
     /// Tells the plugin where the host listens.
-    pub(super) fn announce(&self) -> std::result::Result<(), Fault> {
+    pub(super) fn announce(&self) -> Result<(), Fault> {
         let announcement = ConnInfo {
             service_id: HOST_SERVICE_ID,
             network: "unix".to_owned(),
@@ -70,7 +62,7 @@ impl Broker {
 }
 
 /// Takes what the plugin announces. The host uses none of it: the plugin's service is on the connection it has.
-async fn listen(answer: ResponseFuture) -> std::result::Result<(), Fault> {
+async fn listen(answer: ResponseFuture) -> Result<(), Fault> {
     match begin(answer).await? {
         Begun::Ended(status) => status.into_result(),
         Begun::Messages(mut messages) => {

@@ -28,6 +28,9 @@ pub(super) const MAX_FRAME: u32 = 64 * 1024;
 /// Bytes of headers of one message of HTTP/2.
 pub(super) const MAX_HEADERS: u32 = 16 * 1024;
 
+/// Calls that are sent before the plugin has said how many it takes at the same time.
+const FIRST_CALLS: usize = 8;
+
 /// Largest number that a timeout may have in a header.
 const MAX_TIMEOUT: u128 = 99_999_999;
 
@@ -45,7 +48,7 @@ pub(super) async fn connect(stream: UnixStream) -> Result<(Client, Driver), Faul
     let mut builder = Builder::new();
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
-    builder.enable_push(false).initial_max_send_streams(usize::MAX >> 32);
+    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS);
     let (requests, connection) = builder.handshake(stream).await?;
     Ok((Client { requests }, connection))
 }
@@ -61,7 +64,8 @@ impl Client {
         limit: usize,
     ) -> Result<A, Fault> {
         let (response, mut body) = self.start(path, Some(timeout))?;
-        body.send_data(encode(request)?, true)?;
+        // When the plugin has ended the call already, the answer says how.
+        let _ = body.send_data(encode(request)?, true);
         let mut answer = match begin(response).await? {
             Begun::Ended(status) => {
                 status.into_result()?;

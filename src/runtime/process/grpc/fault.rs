@@ -82,9 +82,12 @@ impl From<h2::Error> for Fault {
         if error.is_reset() && error.is_remote() {
             return Self::Reset(reason.unwrap_or(h2::Reason::INTERNAL_ERROR));
         }
-        // Without a reason the connection failed, or had failed before the call.
-        let Some(reason) = reason.filter(|reason| *reason != h2::Reason::NO_ERROR) else { return Self::Gone };
-        let reason = reason.description();
+        if error.is_io() || reason == Some(h2::Reason::NO_ERROR) {
+            return Self::Gone;
+        }
+        let Some(reason) = reason.as_ref().map(h2::Reason::description) else {
+            return Self::Broken(format!("the connection can't be used any more: {error}"));
+        };
         match error.is_remote() {
             true => Self::Broken(format!("the plugin ended the conversation: {reason}")),
             false => Self::Broken(format!("the plugin's HTTP/2 breaks the rules: {reason}")),
@@ -156,10 +159,11 @@ impl Status {
     /// The error of a call to `method` that ended so.
     pub(super) fn error(&self, method: &str, context: &CallContext) -> Error {
         let message = printable(&self.message, MAX_MESSAGE);
-        let error = match self.code {
-            Self::CANCELLED if context.cancellation.is_cancelled() => crate::plugin::call::cancelled(),
-            Self::DEADLINE_EXCEEDED => crate::plugin::call::deadline_exceeded(),
-            Self::UNIMPLEMENTED => Error::new(
+        let error = match (self.code, context.check_alive()) {
+            // Many libraries watch the deadline too, and some call its passing a cancellation.
+            (Self::CANCELLED, Err(error)) => error,
+            (Self::DEADLINE_EXCEEDED, _) => crate::plugin::call::deadline_exceeded(),
+            (Self::UNIMPLEMENTED, _) => Error::new(
                 ErrorCode::PackageContract,
                 format!("the plugin does not implement `{method}` (serve `goatflow.plugin.v1.Plugin`)"),
             ),

@@ -80,6 +80,9 @@ pub(super) struct GrpcSession {
 pub(super) fn connect(setup: Setup<'_>, context: &CallContext) -> Result<GrpcSession> {
     let io = executor::io()?;
     let Setup { stream, listener, address, is_peer, host_calls, output, on_lost } = setup;
+    let address = address.to_str().ok_or_else(|| {
+        Error::new(ErrorCode::EnvironmentIo, format!("the path of a socket is not UTF-8: {}", address.display()))
+    })?;
     let (stream, listener) = {
         let _entered = io.enter();
         adopt(stream, listener).map_err(|error| {
@@ -91,8 +94,13 @@ pub(super) fn connect(setup: Setup<'_>, context: &CallContext) -> Result<GrpcSes
     let (client, driver) = greeted.map_err(|fault| unusable(&fault))?;
     host_service::serve(listener, is_peer, Arc::clone(&host_calls), io, &fate);
     drive(driver, io, &fate);
-    let broker = Broker::open(&client, io, &fate, address)?;
-    stdio::open(&client, io, &fate, output).map_err(|fault| unusable(&fault))?;
+    // What the plugin has done wrong already is what it is told, rather than that it can't go on.
+    let lost = |fault: Fault| {
+        fate.lose_if_broken(&fault);
+        wait(context, fate.error()).unwrap_or_else(|error| error)
+    };
+    let broker = Broker::open(&client, io, &fate, address).map_err(lost)?;
+    stdio::open(&client, io, &fate, output).map_err(lost)?;
     Ok(GrpcSession { client, broker, host_calls, fate })
 }
 

@@ -52,13 +52,28 @@ fn patient() -> CallContext {
 }
 
 /// What a session told while it ran; ends when the session's task has gone.
-type Told<T> = mpsc::Receiver<T>;
+struct Told<T>(Mutex<mpsc::Receiver<T>>);
+
+impl<T> Told<T> {
+    fn new() -> (mpsc::Sender<T>, Self) {
+        let (sender, receiver) = mpsc::channel();
+        (sender, Self(Mutex::new(receiver)))
+    }
+
+    fn next(&self) -> Option<T> {
+        self.0.lock().unwrap().recv().ok()
+    }
+
+    fn next_if_there(&self) -> Option<T> {
+        self.0.lock().unwrap().try_recv().ok()
+    }
+}
 
 fn connect(
     stream: UnixStream,
     host_calls: &Arc<HostCalls>,
 ) -> (Result<NetRpcSession>, Told<Lost>, Told<(Channel, Vec<u8>)>) {
-    let ((lost, told_lost), (written, told_written)) = (mpsc::channel(), mpsc::channel());
+    let ((lost, told_lost), (written, told_written)) = (Told::new(), Told::new());
     let written = Mutex::new(written);
     let output: Output = Arc::new(move |channel, bytes: &[u8]| {
         written.lock().unwrap().send((channel, bytes.to_vec())).unwrap();
@@ -259,7 +274,7 @@ fn what_a_plugin_prints_is_handed_on() {
     peer.call("print", "").unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     while stdout != b"to stdout" || stderr != b"to stderr" {
-        let (channel, bytes) = peer.written.recv().unwrap();
+        let (channel, bytes) = peer.written.next().unwrap();
         if channel == Channel::Stdout { stdout.extend(bytes) } else { stderr.extend(bytes) }
     }
 }
@@ -282,7 +297,7 @@ fn a_plugin_that_keeps_calls_for_itself_loses_its_session() {
     let peer = Peer::ready();
     let given_up = context(Duration::from_millis(1));
     let mut calls = 0;
-    while peer.lost.try_recv().is_err() {
+    while peer.lost.next_if_there().is_none() {
         // Each lives long enough to be sent; whether that was so shows at the end.
         let _ = peer.call_in(&given_up, "hang", "");
         let _ = peer.call_in(&context(Duration::from_millis(2)), "hang", "");
@@ -297,7 +312,7 @@ fn a_crash_is_told_with_what_is_known_of_it() {
     let peer = Peer::ready();
     std::thread::scope(|scope| {
         let call = scope.spawn(|| peer.call("crash", "").unwrap_err());
-        let lost = peer.lost.recv().unwrap();
+        let lost = peer.lost.next().unwrap();
         assert!(matches!(lost, Lost::Closed), "{lost:?}");
         peer.session.close(Ending::new(ErrorCode::PluginExited, "exit status 3"));
         peer.session.close(Ending::new(ErrorCode::InternalBug, "a second ending"));
@@ -309,10 +324,11 @@ fn a_crash_is_told_with_what_is_known_of_it() {
 
 #[test]
 fn nothing_stays_of_a_session_that_was_dropped() {
-    let Peer { session, host_calls, written, .. } = &*Box::leak(Box::new(Peer::ready()));
+    let peer = Peer::ready();
+    let Peer { session, host_calls, written, .. } = &peer;
     session.close(Ending::new(ErrorCode::LifecycleShutDown, "over"));
     // The task held the other end.
-    while written.recv().is_ok() {}
+    while written.next().is_some() {}
     assert_eq!(Arc::strong_count(host_calls), 2, "one here, one in the session");
 }
 
@@ -341,7 +357,7 @@ fn recorded(frames: std::ops::Range<usize>) -> Vec<u8> {
 fn a_peer_that_breaks_the_protocol_is_lost_with_the_reason() {
     let (session, lost) = with_peer(|peer| peer.write_all(&[1; 12]).unwrap());
     assert_eq!(session.err().unwrap().code(), ErrorCode::PluginProtocol);
-    let reason = lost.recv().unwrap();
+    let reason = lost.next().unwrap();
     assert!(matches!(&reason, Lost::Protocol(text) if text == "a yamux frame has version 1 and kind 1"), "{reason:?}");
 }
 
@@ -349,7 +365,7 @@ fn a_peer_that_breaks_the_protocol_is_lost_with_the_reason() {
 fn half_an_answer_is_no_answer() {
     let (session, lost) = with_peer(|peer| peer.write_all(&recorded(0..4)[..60]).unwrap());
     assert_eq!(session.err().unwrap().code(), ErrorCode::PluginProtocol);
-    assert!(matches!(lost.recv().unwrap(), Lost::Closed));
+    assert!(matches!(lost.next().unwrap(), Lost::Closed));
 }
 
 #[test]
@@ -373,7 +389,7 @@ fn calls_to_a_plugin_that_does_not_read_end_at_their_deadline() {
             });
         }
     });
-    assert!(lost.try_recv().is_err());
+    assert!(lost.next_if_there().is_none());
     drop(finished);
-    assert!(matches!(lost.recv().unwrap(), Lost::Closed));
+    assert!(matches!(lost.next().unwrap(), Lost::Closed));
 }

@@ -1,1 +1,320 @@
+//! Plugins that break the rules where the host serves them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::client::{Builder, SendRequest};
+use http::{HeaderMap, Method, Request};
+use prost::Message;
+use tokio::task::JoinSet;
+
+use super::peer::{self, Peer};
+use super::*;
+use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
+
+const CALL: &str = "/goatflow.plugin.v1.Host/Call";
+
+/// A stage whose host service has been opened to the plugin.
+fn open() -> Stage {
+    let stage = Stage::new(peer::serve(Arc::default()));
+    stage.host_calls.open();
+    stage
+}
+
+/// Runs a client of the host's service on this thread.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LONG, future).await.unwrap() })
+}
+
+async fn client(stage: &Stage) -> SendRequest<Bytes> {
+    try_client(stage).await.unwrap()
+}
+
+/// Fails when the host hangs up before it was greeted.
+async fn try_client(stage: &Stage) -> std::result::Result<SendRequest<Bytes>, h2::Error> {
+    let stream = tokio::net::UnixStream::connect(&stage.address).await.unwrap();
+    let (client, connection) = Builder::new().handshake(stream).await?;
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+fn head(path: &str) -> Request<()> {
+    let request = Request::builder().method(Method::POST).uri(format!("http://localhost{path}"));
+    request.header("content-type", "application/grpc").body(()).unwrap()
+}
+
+fn framed(function: &str, arguments: &[u8]) -> Bytes {
+    let request = HostCallRequest { function: function.into(), arguments: arguments.into(), call_token: String::new() };
+    prefixed(0, None, &request.encode_to_vec())
+}
+
+fn prefixed(flag: u8, length: Option<u32>, payload: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(flag);
+    bytes.put_u32(length.unwrap_or(u32::try_from(payload.len()).unwrap()));
+    bytes.put_slice(payload);
+    bytes.freeze()
+}
+
+/// What came in answer: the status of HTTP, the status of gRPC, the message.
+type Answer = (u16, String, Option<HostCallResponse>);
+
+async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: Bytes) -> std::result::Result<Answer, h2::Error> {
+    let mut client = client.clone().ready().await?;
+    let (response, mut stream) = client.send_request(request, false)?;
+    // Who is refused early need not take the rest.
+    let _ = stream.send_data(body, true);
+    let (head, mut body) = response.await?.into_parts();
+    let status = |headers: &HeaderMap| headers.get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
+    if let Some(status) = status(&head.headers) {
+        return Ok((head.status.as_u16(), status, None));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len())?;
+        bytes.extend(chunk);
+    }
+    let status = body.trailers().await?.as_ref().and_then(status).unwrap_or_default();
+    let answer = bytes.get(5..).map(|message| HostCallResponse::decode(message).unwrap());
+    Ok((head.status.as_u16(), status, answer))
+}
+
+fn failure_of(answer: Answer) -> Failure {
+    assert_eq!((answer.0, answer.1.as_str()), (200, "0"));
+    answer.2.unwrap().failure.unwrap()
+}
+
+#[test]
+fn requests_that_are_not_host_calls_are_refused_one_by_one() {
+    let stage = open();
+    run(async {
+        let client = client(&stage).await;
+        let refused = async |request, body| {
+            let (http, grpc, answer) = ask(&client, request, body).await.unwrap();
+            assert_eq!(answer, None);
+            (http, grpc)
+        };
+        let ok = framed("echo", b"1");
+        let get = Request::builder().uri("http://localhost/goatflow.plugin.v1.Host/Call").body(()).unwrap();
+        assert_eq!(refused(get, Bytes::new()).await, (415, String::new()));
+        let mut html = head(CALL);
+        html.headers_mut().insert("content-type", "text/html".parse().unwrap());
+        assert_eq!(refused(html, ok.clone()).await, (415, String::new()));
+        assert_eq!(refused(head("/goatflow.plugin.v1.Host/Other"), ok.clone()).await, (200, "12".into()));
+        assert_eq!(refused(head("/"), ok.clone()).await, (200, "12".into()));
+        let malformed = [
+            Bytes::new(),
+            Bytes::from_static(&[0, 0]),
+            prefixed(1, None, b""),
+            prefixed(0, Some(9), b"half"),
+            prefixed(0, None, b"\x0a\x7f\x00"),
+            prefixed(0, None, b"\x0a\x02\xff\xfe"),
+            [ok.clone(), ok.clone()].concat().into(),
+        ];
+        for body in malformed {
+            assert_eq!(refused(head(CALL), body).await, (200, "13".into()));
+        }
+        let (_, status, answer) = ask(&client, head(CALL), ok).await.unwrap();
+        assert_eq!((status.as_str(), answer.unwrap().result), ("0", b"1".to_vec()));
+    });
+    assert_eq!(stage.host.calls.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn host_calls_before_the_start_and_with_foreign_tokens_are_refused() {
+    let stage = Stage::new(peer::serve(Arc::default()));
+    run(async {
+        let client = client(&stage).await;
+        let failure = failure_of(ask(&client, head(CALL), framed("echo", b"")).await.unwrap());
+        assert_eq!((failure.code.as_str(), failure.retryable), ("lifecycle.not_ready", false));
+        stage.host_calls.open();
+        let foreign = HostCallRequest { function: "echo".into(), arguments: vec![], call_token: "f".repeat(32) };
+        let body = prefixed(0, None, &foreign.encode_to_vec());
+        let (_, _, answer) = ask(&client, head(CALL), body).await.unwrap();
+        assert_eq!(answer.unwrap(), HostCallResponse::default());
+    });
+    // It was served as a call of the plugin's own, in nobody's name.
+    assert_eq!(*stage.host.calls.lock().unwrap(), [("echo".to_owned(), Vec::<String>::new())]);
+}
+
+#[test]
+fn arguments_beyond_the_limit_are_refused_unread() {
+    let stage = open();
+    run(async {
+        let client = client(&stage).await;
+        let limit = LIMITS.argument_bytes;
+        let fits = ask(&client, head(CALL), framed("echo", &vec![b'x'; limit])).await.unwrap();
+        assert_eq!(fits.2.unwrap().result.len(), limit);
+        for length in [limit + 1, limit + 100_000] {
+            let failure = failure_of(ask(&client, head(CALL), framed("echo", &vec![b'x'; length])).await.unwrap());
+            assert_eq!(failure.code, "policy.arguments");
+        }
+        let endless = failure_of(ask(&client, head(CALL), prefixed(0, Some(u32::MAX), b"")).await.unwrap());
+        assert_eq!(endless.code, "policy.arguments");
+    });
+    assert_eq!(stage.host.calls.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn strangers_are_turned_away_and_cost_the_plugin_nothing() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let is_peer = {
+        let asked = Arc::clone(&asked);
+        move |_: std::os::fd::BorrowedFd<'_>| asked.fetch_add(1, Ordering::SeqCst) >= 8
+    };
+    let stage = Stage::with_peers(peer::serve(Arc::default()), Arc::new(is_peer)).unwrap();
+    stage.host_calls.open();
+    run(async {
+        for _ in 0..8 {
+            if let Ok(stranger) = try_client(&stage).await {
+                assert!(ask(&stranger, head(CALL), framed("echo", b"")).await.is_err());
+            }
+        }
+        let plugin = client(&stage).await;
+        assert_eq!(ask(&plugin, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+    });
+    assert_eq!(stage.host.calls.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn the_fifth_connection_finds_nobody() {
+    let stage = open();
+    run(async {
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let client = client(&stage).await;
+            assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+            clients.push(client);
+        }
+        let refused = tokio::net::UnixStream::connect(&stage.address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(ask(&clients[0], head(CALL), framed("echo", b"2")).await.unwrap().2.unwrap().result, b"2");
+    });
+}
+
+#[test]
+fn a_flood_of_host_calls_is_served_in_turns() {
+    let stage = open();
+    run(async {
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(client(&stage).await);
+        }
+        let mut calls = JoinSet::new();
+        for number in 0..10_000_usize {
+            let client = clients[number % clients.len()].clone();
+            calls.spawn(async move { ask(&client, head(CALL), framed("hold", b"")).await });
+        }
+        // As many as there are places stand at the host; the others wait outside.
+        while stage.host.held.load(Ordering::SeqCst) < 64 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(stage.session.probe(&context()).map_err(|error| error.to_string()), Ok(()));
+        assert_eq!(stage.host.held.load(Ordering::SeqCst), 64);
+        stage.host.release();
+        let (mut served, mut overloaded) = (0, 0);
+        while let Some(answer) = calls.join_next().await {
+            let (_, status, answer) = answer.unwrap().unwrap();
+            match (status.as_str(), answer.unwrap().failure) {
+                ("0", None) => served += 1,
+                ("0", Some(failure)) if failure.code == "lifecycle.overloaded" => overloaded += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((served, overloaded), (10_000, 0));
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_stay_within_their_places() {
+    let stage = open();
+    run(async {
+        let client = client(&stage).await;
+        let mut unread = Vec::new();
+        for _ in 0..200 {
+            let Ok(mut ready) = client.clone().ready().await else { break };
+            let (response, mut stream) = ready.send_request(head(CALL), false).unwrap();
+            stream.send_data(framed("big", b"1000000"), true).unwrap();
+            unread.push((response, stream));
+        }
+        while stage.host.calls.lock().unwrap().len() < 64 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(stage.session.probe(&context()).map_err(|error| error.to_string()), Ok(()));
+        assert_eq!(stage.host.calls.lock().unwrap().len(), 64);
+    });
+}
+
+/// Starts a call and takes it back; answers false when the host has hung up.
+async fn start_and_reset(client: &SendRequest<Bytes>) -> bool {
+    let Ok(mut ready) = client.clone().ready().await else { return false };
+    let Ok((_, mut stream)) = ready.send_request(head(CALL), false) else { return false };
+    let sent = stream.send_data(prefixed(0, Some(1_000), b"half"), false);
+    stream.send_reset(h2::Reason::CANCEL);
+    tokio::task::yield_now().await;
+    sent.is_ok()
+}
+
+#[test]
+fn calls_that_are_reset_free_their_places() {
+    let stage = open();
+    run(async {
+        let client = client(&stage).await;
+        for _ in 0..100 {
+            for _ in 0..10 {
+                assert!(start_and_reset(&client).await);
+            }
+            assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+        }
+    });
+}
+
+#[test]
+fn a_storm_of_resets_costs_one_connection_at_most() {
+    let stage = open();
+    run(async {
+        let stormy = client(&stage).await;
+        for _ in 0..100_000 {
+            if !start_and_reset(&stormy).await {
+                break;
+            }
+        }
+        let client = client(&stage).await;
+        assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+    });
+}
+
+#[test]
+fn giant_metadata_is_refused() {
+    let stage = open();
+    run(async {
+        let client = client(&stage).await;
+        let mut request = head(CALL);
+        for number in 0..100 {
+            let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+            request.headers_mut().insert(name, "v".repeat(300).parse().unwrap());
+        }
+        let (http, _, answer) = ask(&client, request, framed("echo", b"")).await.unwrap();
+        assert_eq!((http, answer), (431, None));
+        assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+    });
+}
+
+#[test]
+fn bytes_that_are_not_http2_cost_one_connection() {
+    let stage = open();
+    run(async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::UnixStream::connect(&stage.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        // The end may come as a reset.
+        let _ = stream.read_to_end(&mut answer).await;
+        let client = client(&stage).await;
+        assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+    });
+    assert!(stage.lost.lock().unwrap().try_recv().is_err());
+}
