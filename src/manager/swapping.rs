@@ -72,13 +72,18 @@ impl Manager {
     /// old version, whatever fails. Gives a report.
     pub fn replace(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         self.check_running()?;
+        self.replace_untold(path, options).map_err(|error| self.tell_failure(None, error))
+    }
+
+    /// As [`Self::replace`], but a failure is told by who calls this.
+    pub(super) fn replace_untold(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         let replace = || {
             let opened = crate::package::open(&self.gate, self.packages.as_ref(), path).map_err(at("verify"))?;
             self.exchange(opened, Some(path), &Purpose::Replace, "replaced", options)
         };
         replace().map_err(|error| {
             let path = crate::plugin::name::shorten(&path.display().to_string(), 300);
-            self.tell_failure(None, error.with_detail("path", path))
+            error.with_detail("path", path)
         })
     }
 

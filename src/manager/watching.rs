@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Manager, ReplaceOptions};
+use super::Manager;
+use super::swapping::ReplaceOptions;
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, LogLevel};
 use crate::json;
@@ -158,20 +159,22 @@ impl Manager {
             })
         };
         let loaded = self.registry.all_loaded();
-        let loaded_from = |slot: &Arc<Slot>| match &slot.serving()?.origin.source {
-            Source::Path(path) => Some(path.clone()),
-            // Installed versions don't change where they are.
-            Source::Package { .. } => None,
-        };
+        let source = |slot: &Arc<Slot>| slot.serving().map(|live| live.origin.source.clone());
         if let Some(slot) = loaded.iter().find(|slot| *slot.name == *target) {
-            let path = loaded_from(slot).ok_or_else(|| {
-                conflict(format!("`{}` is an installed package, whose files don't change (install another)", slot.name))
-            })?;
+            let Some(Source::Path(path)) = source(slot) else {
+                return Err(conflict(format!(
+                    "`{target}` is an installed package, which changes when one is installed"
+                )));
+            };
             return Ok((absolute(&path)?, Some(Arc::clone(&slot.name))));
         }
         let path = absolute(Path::new(target))?;
-        let known = loaded.iter().find(|slot| loaded_from(slot).as_ref() == Some(&path));
-        Ok((path, known.map(|slot| Arc::clone(&slot.name))))
+        let is_from = |slot: &&Arc<Slot>| match source(slot) {
+            Some(Source::Path(known)) => std::path::absolute(known).is_ok_and(|known| known == path),
+            _ => false,
+        };
+        let known = loaded.iter().find(is_from).map(|slot| Arc::clone(&slot.name));
+        Ok((path, known))
     }
 
     fn follower(
@@ -216,13 +219,13 @@ impl Manager {
         }
     }
 
-    /// Loads what is at `path`, in place of the plugin that was loaded from there before.
+    /// Loads what is at `path`, in place of the plugin that was loaded from there before. Whoever works on a plugin wants to
+    /// see the new version, however it does: it is on no probation, and calls of the old one end behind it.
     fn take_up(self: &Arc<Self>, path: &Path, before: Option<&Arc<str>>) -> Result<Arc<str>> {
         match before.filter(|plugin| self.registry.loaded(plugin).is_ok()) {
-            // Nobody waits for old calls, or tries the new version out: whoever changes a file wants to see it.
             Some(plugin) => {
                 let options = ReplaceOptions { drain_ms: Some(0), probe: None, probation_ms: Some(0) };
-                self.replace(path, &options).map(|_| Arc::clone(plugin))
+                self.replace_untold(path, &options).map(|_| Arc::clone(plugin))
             }
             None => self.load(path),
         }
@@ -233,6 +236,7 @@ impl Manager {
         let failed = Event::new("plugin.failed", &plugin)
             .with("cause", "watch")
             .with("path", shown(&origin.path))
+            .with("step", error.detail().get("step").cloned().unwrap_or_default())
             .with("error", error.to_json());
         self.emit(failed);
         self.note(&plugin, LogLevel::Error, &format!("what changed on disk can't be loaded: {error}"));

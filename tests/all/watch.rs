@@ -70,10 +70,16 @@ fn what_changes_is_loaded_and_what_is_broken_is_told() {
     assert_eq!(serving(&host), "2");
     assert_eq!(host.text("p", "echo", "on"), "on");
 
+    // Compiles, and does not register: the old one serves on all the same.
+    put(&path, &Guest::named("another").wasm());
+    let failed = events.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((&failed["kind"], &failed["plugin"]), (&json!("plugin.failed"), &json!("p")));
+    assert_eq!(serving(&host), "2");
+
     put(&path, &version("3"));
     until_serving(&host, "3");
     until("the error is gone", || host.manager.watches()[0]["error"].is_null());
-    assert_eq!(host.manager.watches()[0]["changes"], 3);
+    assert_eq!(host.manager.watches()[0]["changes"], 4);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Console {
 
     /// Does what a line says; false when the program is to end.
     pub(super) fn obey(&mut self, manager: &Manager, plugin: Option<&str>, line: &str) -> bool {
-        let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+        let (word, rest) = first_word(line);
         match (word, plugin) {
             ("", _) => {}
             ("quit" | "exit", _) => return false,
@@ -100,7 +100,7 @@ impl Console {
     }
 
     fn call(&mut self, manager: &Manager, plugin: &str, rest: &str) {
-        let (function, arguments) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        let (function, arguments) = first_word(rest);
         let cancellation = Cancellation::new();
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = cancellation.clone();
         let options = CallOptions { cancellation, ..CallOptions::default() };
@@ -140,6 +140,12 @@ impl Console {
             Err(error) => self.screen.error("no policy can be suggested", &error.to_json()),
         }
     }
+}
+
+/// The first word, and what follows it.
+fn first_word(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()))
 }
 
 fn joined(lines: &[&String]) -> String {

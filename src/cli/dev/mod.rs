@@ -122,13 +122,12 @@ impl Session {
         };
         let manager = Manager::new(configuration(&arguments)?)?;
         let events = sender.clone();
-        let kinds = br#"{"kinds":["plugin.loaded","plugin.failed","plugin.watching","call.denied","log"]}"#;
         let subscriber = move |event: &str| {
             if let Ok(event) = serde_json::from_str(event) {
                 let _ = events.send(Message::Event(event));
             }
         };
-        let subscription = manager.subscribe(kinds, Box::new(subscriber))?;
+        let subscription = manager.subscribe(b"", Box::new(subscriber))?;
         let screen = Screen::new(arguments.json);
         Ok(Self {
             directory,
@@ -231,7 +230,7 @@ impl Session {
 
     fn show(&mut self, event: &Value) {
         match event["kind"].as_str() {
-            Some("plugin.loaded") => self.loaded(event),
+            Some("plugin.loaded" | "plugin.swapped") => self.loaded(event),
             Some("plugin.failed") => self.screen.error("not loaded", &event["error"]),
             Some("plugin.watching") if event["mode"] == "polling" => {
                 let words = format!("changes are noticed by polling: {}", event["reason"].as_str().unwrap_or_default());
@@ -249,8 +248,8 @@ impl Session {
 
     fn loaded(&mut self, event: &Value) {
         let is_first = self.plugin.is_none();
-        let (name, version) =
-            (event["plugin"].as_str().unwrap_or_default(), event["version"].as_str().unwrap_or_default());
+        let name = event["plugin"].as_str().unwrap_or_default();
+        let version = event["version"].as_str().or_else(|| event["new_version"].as_str()).unwrap_or_default();
         self.plugin = Some(name.to_owned());
         let lines = if is_first { Vec::new() } else { differences(&self.registration, &event["registration"]) };
         self.registration = event["registration"].clone();

@@ -203,8 +203,7 @@ fn reason(place: &Path, problem: Errno) -> String {
 }
 
 fn is_remote(place: &Path) -> bool {
-    let magic = rustix::fs::statfs(place).map(|found| found.f_type as u64 & 0xFFFF_FFFF);
-    magic.is_ok_and(|magic| REMOTE.contains(&magic))
+    rustix::fs::statfs(place).is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|magic| REMOTE.contains(&magic)))
 }
 
 /// Wakes the thread up.
