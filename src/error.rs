@@ -342,6 +342,10 @@ error_codes! {
     LifecycleNoPrevious = 613, "lifecycle.no_previous";
     /// The version of the plugin was stopped before the call began.
     LifecycleStopped = 614, "lifecycle.stopped";
+    /// There are more files to watch than one watch may have.
+    LifecycleWatchTooLarge = 620, "lifecycle.watch_too_large";
+    /// Nothing is watched under that name or path, or it is watched already.
+    LifecycleWatchConflict = 621, "lifecycle.watch_conflict";
 
     /// The host's callback reported a failure.
     HostFailed = 700, "host.failed";

@@ -122,6 +122,11 @@ const (
 	ErrPluginAllocation             Status = 507 // plugin.allocation
 	ErrPluginExited                 Status = 508 // plugin.exited
 	ErrPluginFailed                 Status = 509 // plugin.failed
+	ErrPluginHandshake              Status = 510 // plugin.handshake
+	ErrPluginProtocol               Status = 511 // plugin.protocol
+	ErrPluginRestarting             Status = 512 // plugin.restarting
+	ErrPluginCrashLoop              Status = 513 // plugin.crash_loop
+	ErrPluginUnhealthy              Status = 514 // plugin.unhealthy
 	ErrLifecyclePluginNotFound      Status = 600 // lifecycle.plugin_not_found
 	ErrLifecycleAlreadyLoaded       Status = 601 // lifecycle.already_loaded
 	ErrLifecycleDisabled            Status = 602 // lifecycle.disabled
@@ -134,6 +139,11 @@ const (
 	ErrLifecycleOverloaded          Status = 609 // lifecycle.overloaded
 	ErrLifecyclePending             Status = 610 // lifecycle.pending
 	ErrLifecycleTaken               Status = 611 // lifecycle.taken
+	ErrLifecycleSwapping            Status = 612 // lifecycle.swapping
+	ErrLifecycleNoPrevious          Status = 613 // lifecycle.no_previous
+	ErrLifecycleStopped             Status = 614 // lifecycle.stopped
+	ErrLifecycleWatchTooLarge       Status = 620 // lifecycle.watch_too_large
+	ErrLifecycleWatchConflict       Status = 621 // lifecycle.watch_conflict
 	ErrHostFailed                   Status = 700 // host.failed
 	ErrHostNoProvider               Status = 701 // host.no_provider
 	ErrHostReplyInvalid             Status = 702 // host.reply_invalid
@@ -283,6 +293,11 @@ var statusCodes = map[Status]string{
 	ErrPluginAllocation:             "plugin.allocation",
 	ErrPluginExited:                 "plugin.exited",
 	ErrPluginFailed:                 "plugin.failed",
+	ErrPluginHandshake:              "plugin.handshake",
+	ErrPluginProtocol:               "plugin.protocol",
+	ErrPluginRestarting:             "plugin.restarting",
+	ErrPluginCrashLoop:              "plugin.crash_loop",
+	ErrPluginUnhealthy:              "plugin.unhealthy",
 	ErrLifecyclePluginNotFound:      "lifecycle.plugin_not_found",
 	ErrLifecycleAlreadyLoaded:       "lifecycle.already_loaded",
 	ErrLifecycleDisabled:            "lifecycle.disabled",
@@ -295,6 +310,11 @@ var statusCodes = map[Status]string{
 	ErrLifecycleOverloaded:          "lifecycle.overloaded",
 	ErrLifecyclePending:             "lifecycle.pending",
 	ErrLifecycleTaken:               "lifecycle.taken",
+	ErrLifecycleSwapping:            "lifecycle.swapping",
+	ErrLifecycleNoPrevious:          "lifecycle.no_previous",
+	ErrLifecycleStopped:             "lifecycle.stopped",
+	ErrLifecycleWatchTooLarge:       "lifecycle.watch_too_large",
+	ErrLifecycleWatchConflict:       "lifecycle.watch_conflict",
 	ErrHostFailed:                   "host.failed",
 	ErrHostNoProvider:               "host.no_provider",
 	ErrHostReplyInvalid:             "host.reply_invalid",

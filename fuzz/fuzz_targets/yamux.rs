@@ -1,7 +1,8 @@
 //! Frames give the same events and the same answers however the bytes are cut into pieces, and what waits stays bounded.
 #![no_main]
 
-use goatflow_plugin_fuzz::wire::{StreamEvent, Violation, Wired, Yamux};
+use goatflow_plugin_fuzz::wire::yamux::{Event, Yamux};
+use goatflow_plugin_fuzz::wire::{Violation, Wired};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Default, PartialEq)]
@@ -36,17 +37,17 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Seen {
 fn step(yamux: &mut Yamux, seen: &mut Seen, mut piece: &[u8]) -> Wired<()> {
     while let Some(event) = yamux.receive(&mut piece)? {
         match event {
-            StreamEvent::Opened(id) => {
+            Event::Opened(id) => {
                 seen.opened.push(id);
                 if id % 4 == 0 {
                     yamux.cut(id);
                 }
             }
-            StreamEvent::Data(id, data) => {
+            Event::Data(id, data) => {
                 seen.data.extend(data);
                 yamux.give_back(id, data.len());
             }
-            StreamEvent::Finished(id) | StreamEvent::Cut(id) => {
+            Event::Finished(id) | Event::Cut(id) => {
                 seen.ended.push(id);
                 yamux.finish(id);
                 assert!(yamux.queue(id).is_none());

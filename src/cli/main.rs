@@ -3,6 +3,7 @@
 mod check_ed25519;
 mod check_policy;
 mod check_sql;
+mod dev;
 mod inspect;
 mod jail;
 mod keygen;
@@ -57,6 +58,8 @@ enum Command {
     /// The jail of native plugins: run a program in it, or tell how strong it is here.
     #[command(subcommand)]
     Jail(jail::Command),
+    /// Work on a plugin: build and load it again whenever its sources change, and call it meanwhile.
+    Dev(dev::Arguments),
     /// Make a new plugin that builds and runs.
     New(new::Arguments),
     /// Show and change stored policies, suggest them, and look back.
@@ -118,6 +121,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             report["native_plugins"] = jail::diagnosis();
             print_line(&pretty(&report))
         }
+        Command::Dev(arguments) => return dev::run(arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Check { gate } => {

@@ -17,13 +17,14 @@ pub struct Event {
 
 impl Event {
     /// Every kind there is.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "plugin.loaded",
         "plugin.swapping",
         "plugin.swapped",
         "plugin.drained",
         "plugin.rolled_back",
         "plugin.failed",
+        "plugin.watching",
         "plugin.unhealthy",
         "plugin.crashed",
         "plugin.restarted",

@@ -180,7 +180,7 @@ impl Generation {
         self.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, step)
             .map(drop)
-            .map_err(|_| bug!("a generation that is {} can't be {}", self.state().name(), next.name()))
+            .map_err(|_now| bug!("a generation that is {} can't be {}", self.state().name(), next.name()))
     }
 
     /// Version, empty when the plugin does not tell.

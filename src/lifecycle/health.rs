@@ -63,9 +63,9 @@ impl Health {
     }
 
     /// Takes note of a probe.
-    pub fn note(&self, took: Duration, outcome: Result<(), &Error>) -> Finding {
+    pub fn note(&self, took: Duration, failure: Option<&Error>) -> Finding {
         let mut last = self.last();
-        let error = outcome.err().map(Error::to_json);
+        let error = failure.map(Error::to_json);
         let is_healthy = error.is_none();
         last.probe = Some(Probe { at: clock::wall(), took, error });
         if is_healthy {
@@ -125,10 +125,10 @@ mod tests {
     fn three_failures_in_a_row_are_too_many_and_told_once() {
         let (health, recovery) = (Health::default(), Recovery::default());
         let trap = Error::new(ErrorCode::PluginTrap, "it trapped");
-        let fails = || health.note(Duration::ZERO, Err(&trap));
+        let fails = || health.note(Duration::ZERO, Some(&trap));
         assert_eq!(health.to_json(&recovery)["state"], "unknown");
         assert_eq!([fails(), fails()], [Finding::Doubtful; 2]);
-        assert_eq!(health.note(Duration::ZERO, Ok(())), Finding::Healthy);
+        assert_eq!(health.note(Duration::ZERO, None), Finding::Healthy);
         assert_eq!([fails(), fails()], [Finding::Doubtful; 2]);
         assert_eq!(health.to_json(&recovery)["state"], "healthy");
         assert_eq!(fails(), Finding::Unhealthy(3));

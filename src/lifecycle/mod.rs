@@ -15,6 +15,7 @@ pub mod slot;
 mod sync;
 pub mod traffic;
 pub mod trial;
+pub mod watch;
 
 pub use events::{EventHub, Subscription};
 pub use generation::{Generation, Live, Origin, Packaged, Source, State};
@@ -22,3 +23,4 @@ pub use operation::Operation;
 pub use registry::Registry;
 pub use slot::{Slot, Standby, SwapTurn, Trial};
 pub use traffic::Figures;
+pub use watch::{Watch, Watcher};

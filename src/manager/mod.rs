@@ -17,6 +17,7 @@ mod starting;
 mod stopping;
 mod swapping;
 mod trials;
+mod watching;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -44,6 +45,7 @@ use crate::sandbox::{CustomFunction, Services};
 
 use self::policies::Policies;
 use self::policy_watch::PolicyWatch;
+use self::watching::Watches;
 
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
@@ -68,6 +70,8 @@ pub struct Manager {
     gate: Gate,
     packages: Option<Store>,
     graph: Arc<WaitGraph>,
+    /// What plugins are loaded from, as far as it is watched.
+    watches: Watches,
     /// Held while a plugin is put into or out of service, or its policy is changed.
     changing: Mutex<()>,
     shut_down: AtomicBool,
@@ -127,6 +131,7 @@ impl Manager {
             packages: config.packages.store(),
             settings: config.settings(),
             graph: Arc::default(),
+            watches: Watches::default(),
             changing: Mutex::new(()),
             shut_down: AtomicBool::new(false),
         });

@@ -74,8 +74,9 @@ impl Manager {
         let started = clock::now();
         let outcome = call.plugin.probe(&loading::context(self.settings.health.timeout_ms));
         let took = Duration::from_nanos(clock::now().saturating_sub(started));
-        let finding = slot.health.note(took, outcome.as_ref().map(|()| ()));
-        if let (Finding::Unhealthy(failures), Err(error)) = (finding, &outcome) {
+        let failure = outcome.as_ref().err();
+        let finding = slot.health.note(took, failure);
+        if let (Finding::Unhealthy(failures), Some(error)) = (finding, failure) {
             self.on_unhealthy(slot, call.number, failures, error);
         }
         Some(finding)

@@ -71,6 +71,7 @@ impl Manager {
             }
         }
         drop(turn);
+        self.watches.end();
         let plugins = stop_all(&stopping, &|stopping| self.stop_one(stopping));
         let drained = plugins.iter().all(|plugin| plugin["drained"] == true);
         Ok(json!({ "drained": drained, "plugins": plugins }))
@@ -80,7 +81,7 @@ impl Manager {
         let Stopping { slot, generation, until } = stopping;
         let left = || Duration::from_nanos(until.saturating_sub(clock::now()));
         let drained = generation.drain(left());
-        let stopped = generation.plugin.stop(left()).and(generation.advance(State::Stopped));
+        let stopped = generation.plugin.stop(left()).and_then(|()| generation.advance(State::Stopped));
         if let Some(standby) = slot.standby().take() {
             stop_standby(&standby.generation);
         }

@@ -13,7 +13,7 @@ use super::loading::{self, Purpose};
 use super::stopping::{check_not_around, stop_standby};
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result, bug};
-use crate::host::Event;
+use crate::host::{Event, LogLevel};
 use crate::json;
 use crate::lifecycle::{Live, Slot, Source, Standby, State, Trial, changes};
 use crate::package::Opened;
@@ -72,13 +72,18 @@ impl Manager {
     /// old version, whatever fails. Gives a report.
     pub fn replace(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         self.check_running()?;
+        self.replace_untold(path, options).map_err(|error| self.tell_failure(None, error))
+    }
+
+    /// As [`Self::replace`], but a failure is told by who calls this.
+    pub(super) fn replace_untold(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         let replace = || {
             let opened = crate::package::open(&self.gate, self.packages.as_ref(), path).map_err(at("verify"))?;
             self.exchange(opened, Some(path), &Purpose::Replace, "replaced", options)
         };
         replace().map_err(|error| {
             let path = crate::plugin::name::shorten(&path.display().to_string(), 300);
-            self.tell_failure(None, error.with_detail("path", path))
+            error.with_detail("path", path)
         })
     }
 
@@ -171,7 +176,12 @@ impl Manager {
             return Err(error.with_plugin(&slot.name));
         }
         live.advance(State::Ready)?;
-        self.bring_in(&Exchange { slot, kind, options }, &live).map_err(at("swap"))
+        let outcome = self.bring_in(&Exchange { slot, kind, options }, &live).map_err(at("swap"));
+        if live.state() == State::Ready {
+            // The plugin was unloaded, or the manager shut down, at the last moment.
+            stop_standby(&live);
+        }
+        outcome
     }
 
     fn check_healthy(&self, live: &Live) -> Result<()> {
@@ -208,7 +218,7 @@ impl Manager {
         }
         let drained = self.let_drain(slot, &old, options.patience(slot));
         if trial.is_none() {
-            self.let_rest(slot)?;
+            self.let_rest(slot);
         }
         report["enabled"] = slot.is_enabled().into();
         report["drained"] = drained.into();
@@ -239,13 +249,21 @@ impl Manager {
     }
 
     /// The version before this one is only kept for a way back: its code stays, its instances go.
-    pub(super) fn let_rest(&self, slot: &Slot) -> Result<()> {
+    pub(super) fn let_rest(&self, slot: &Slot) {
         let _turn = self.turn();
         let mut standby = slot.standby();
-        let Some(standby) = standby.as_mut() else { return Ok(()) };
+        let Some(standby) = standby.as_mut() else { return };
         standby.trial = None;
-        standby.generation.plugin.rest()?;
-        if standby.generation.state() == State::Draining { standby.generation.advance(State::Resting) } else { Ok(()) }
+        let previous = &standby.generation;
+        let rested = previous.plugin.rest();
+        let rested = if previous.state() == State::Draining {
+            rested.and_then(|()| previous.advance(State::Resting))
+        } else {
+            rested
+        };
+        if let Err(error) = rested {
+            self.note(&slot.name, LogLevel::Warn, &format!("the previous version keeps what it holds: {error}"));
+        }
     }
 
     /// Tells that a version did not come into service; gives the error back.

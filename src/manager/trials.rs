@@ -61,7 +61,10 @@ impl Manager {
                 self.watch_trial(slot, generation);
                 Ok(())
             }
-            Verdict::Passed => self.let_rest(slot),
+            Verdict::Passed => {
+                self.let_rest(slot);
+                Ok(())
+            }
             Verdict::Worse(reason, figures) => self.give_up(slot, generation, reason, *figures),
         };
         if let Err(error) = outcome {
@@ -86,7 +89,7 @@ impl Manager {
         let gone = || bug!("the previous version went away");
         let (left, mut report) = self.go_back(slot, None, "operator", Value::Null)?.ok_or_else(gone)?;
         let drained = self.let_drain(slot, &left, patience);
-        self.let_rest(slot)?;
+        self.let_rest(slot);
         report["kind"] = "rolled_back".into();
         report["enabled"] = slot.is_enabled().into();
         report["drained"] = drained.into();

@@ -18,9 +18,9 @@ use crate::plugin::name::shorten;
 use crate::plugin::{Manifest, RuntimeKind};
 
 /// Names of manifests; a package has exactly one of them.
-const MANIFESTS: [&str; 2] = ["plugin.yaml", "manifest.json"];
+pub const MANIFESTS: [&str; 2] = ["plugin.yaml", "manifest.json"];
 /// Directories with files that hosts may read.
-const ASSET_DIRECTORIES: [&str; 3] = ["assets", "i18n", "templates"];
+pub const ASSET_DIRECTORIES: [&str; 3] = ["assets", "i18n", "templates"];
 /// Most files of a directory that is no package, and how deep they lie.
 const MAX_DIRECTORY_FILES: usize = 10_000;
 const MAX_DIRECTORY_DEPTH: usize = 16;

@@ -87,7 +87,7 @@ impl Gate {
 
     /// Judges again what was judged before and is to run again.
     pub fn judge_again(&self, verified: &Verified) -> Result<()> {
-        self.trust()?.judge_again(self.mode, verified, Moment::of(clock::wall()))
+        self.trust()?.judge_again(verified, Moment::of(clock::wall()))
     }
 
     /// Reads a package: signatures, archive, manifest, and whether they belong together.

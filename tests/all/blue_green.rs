@@ -421,3 +421,71 @@ fn a_shutdown_says_what_became_of_each_plugin() {
         assert_eq!(call.join().unwrap(), "1");
     });
 }
+
+/// What is revoked while it waits does not come back.
+#[test]
+fn what_is_not_trusted_any_more_is_nothing_to_go_back_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let trust = directory.path().join("trust.json");
+    let host = Host::with(json!({"packages": {"trust_file": trust, "signatures": "required"}}));
+    let key = json!({"label": "k", "public_key": package_gate::secret(1).public().to_string(), "names": ["*"]});
+    host.manager.trust_key(key.to_string().as_bytes()).unwrap();
+    let package = |number: &str| {
+        let path = package_gate::write_package(directory.path(), number);
+        package_gate::sign(&path, 1);
+        path
+    };
+    host.manager.load(&package("1.0.0")).unwrap();
+    host.manager.replace(&package("2.0.0"), &options("")).unwrap();
+    host.manager.revoke_trust(br#"{"key":"k","reason":"stolen"}"#).unwrap();
+    let error = host.manager.rollback("stats", &options("")).unwrap_err();
+    assert_eq!((error.code(), &error.detail()["step"]), (ErrorCode::SignatureRevoked, &json!("verify")));
+    let listed = host.manager.list();
+    assert_eq!((&listed[0]["version"], &listed[0]["previous"]["version"]), (&json!("2.0.0"), &json!("1.0.0")));
+}
+
+/// A version whose calls take much longer than before goes back as well.
+#[test]
+fn a_version_that_is_much_slower_goes_back_by_itself() {
+    let host = Host::new();
+    let answer = Answer(|_: &HostCall<'_>| {
+        std::thread::sleep(Duration::from_millis(40));
+        Ok(br#"{"value":""}"#.to_vec().into())
+    });
+    host.manager.provide("translate", Some(Box::new(answer))).unwrap();
+    host.set_policy("a", json!({"swap": {"min_calls": 3, "probation_ms": 86_400_000}}));
+    host.load(&version("a", "1"));
+    for _ in 0..3 {
+        assert_eq!(who(&host, "a"), "1");
+    }
+    let events = Events::of(&host, &["plugin.rolled_back", "plugin.drained"]);
+    replace(&host, &version("a", "2")).unwrap();
+    assert_eq!(events.next()["version"], "1");
+    while host.manager.list()[0]["version"] == "2" {
+        host.text("a", "vers", r#"{"key":"x"}"#);
+    }
+    let event = events.next();
+    assert_eq!((&event["reason"], &event["figures"]["new"]["failed"]), (&json!("latency"), &json!(0)));
+    let drained = events.next();
+    assert_eq!((&drained["version"], &drained["drained"]), (&json!("2"), &json!(true)));
+}
+
+/// Instances that served calls when they were given up are not used again.
+#[test]
+fn a_version_that_comes_back_has_fresh_instances() {
+    let host = Host::new();
+    let gate = Gate::new();
+    Gates::install(&host, [("stop", &gate)]);
+    host.load(&version("a", "1"));
+    assert_eq!(host.text("a", "tick", ""), "1");
+    std::thread::scope(|scope| {
+        let _open = OpenOnDrop(&[&gate]);
+        let call = scope.spawn(|| host.text("a", "vers", r#"{"key":"stop"}"#));
+        gate.await_entered(1);
+        replace_with(&host, &version("a", "2"), &options(r#"{"drain_ms":0,"probation_ms":0}"#)).unwrap();
+        gate.open();
+        assert_eq!(call.join().unwrap(), "1");
+    });
+    host.manager.rollback("a", &options("")).unwrap();
+    assert_eq!((who(&host, "a"), host.text("a", "tick", "")), ("1".into(), "1".into()));
+}

@@ -878,8 +878,8 @@ fn a_shutdown_reports_calls_that_did_not_end() {
         assert_eq!(
             report,
             json!({"drained": false, "plugins": [
-                {"plugin": "a", "drained": false, "calls_running": 1, "error": null},
-                {"plugin": "b", "drained": true, "calls_running": 0, "error": null},
+                {"plugin": "a", "outcome": "still_busy", "drained": false, "calls_running": 1, "error": null},
+                {"plugin": "b", "outcome": "stopped", "drained": true, "calls_running": 0, "error": null},
             ]})
         );
         gate.open();

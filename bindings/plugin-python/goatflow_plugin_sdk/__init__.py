@@ -19,7 +19,7 @@ It runs in a jail: threads, but no other processes; no network; only files that 
 """
 
 from ._plugin import Call, Failure, Handler, Plugin
-from ._services import Cache, Database, HostError, HttpResponse, Log, Services
+from ._services import Cache, Database, HostError, HttpResponse, Log, Services, encode_json
 
 __all__ = [
     "Cache",
@@ -32,6 +32,7 @@ __all__ = [
     "Log",
     "Plugin",
     "Services",
+    "encode_json",
 ]
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, TypeVar, Union, overload
 
-from ._services import Ask, HostError, Services, encode
+from ._services import Ask, HostError, Services, encode_json
 
 Handler = Callable[["Call"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -146,7 +146,7 @@ class Plugin:
             return _error(f"unknown function: {call.function}")
         try:
             answer = handler(call)
-            return b"" if answer is None else encode(answer)
+            return b"" if answer is None else encode_json(answer)
         except Failure as failure:
             return _error(str(failure), failure.code)
         except HostError as refusal:
@@ -157,7 +157,7 @@ class Plugin:
 
 
 def _error(text: str, code: str = "") -> bytes:
-    return encode({"error": text, "code": code} if code else {"error": text})
+    return encode_json({"error": text, "code": code} if code else {"error": text})
 
 
 def _no_host(function: str, arguments: bytes) -> bytes:

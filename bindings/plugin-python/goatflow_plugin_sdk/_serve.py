@@ -32,7 +32,7 @@ from ._messages import (
     StdioData,
 )
 from ._plugin import Call, Plugin
-from ._services import Ask, HostError, Services, encode
+from ._services import Ask, HostError, Services, encode_json
 from ._wire import Message
 
 COOKIE = ("GOATKIT_PLUGIN", "goatkit-v1")
@@ -156,7 +156,7 @@ class Server:
 
     def register(self, request: Empty, context: grpc.ServicerContext) -> RegisterResponse:
         """Says who the plugin is."""
-        return RegisterResponse(registration=encode(dict(self.plugin.registration)))
+        return RegisterResponse(registration=encode_json(dict(self.plugin.registration)))
 
     def init(self, request: InitRequest, context: grpc.ServicerContext) -> Empty:
         """Connects to the host and makes the plugin ready."""

@@ -112,7 +112,7 @@ class Services:
 
     def host(self, function: str, arguments: Any = None) -> Any:
         """Calls a host function by its name, for functions that the host application declared itself."""
-        reply = self._ask(function, encode({} if arguments is None else arguments))
+        reply = self._ask(function, encode_json({} if arguments is None else arguments))
         return json.loads(reply) if reply else None
 
     def http(
@@ -153,7 +153,7 @@ class Services:
         self.host("publish_event", {"channel": channel, "event_type": event, "data": data})
 
 
-def encode(value: Union[bytes, Any]) -> bytes:
+def encode_json(value: Union[bytes, Any]) -> bytes:
     """A value as JSON; bytes are JSON already."""
     if isinstance(value, bytes):
         return value

@@ -133,6 +133,11 @@ class Status(enum.IntEnum):
     PLUGIN_ALLOCATION = 507
     PLUGIN_EXITED = 508
     PLUGIN_FAILED = 509
+    PLUGIN_HANDSHAKE = 510
+    PLUGIN_PROTOCOL = 511
+    PLUGIN_RESTARTING = 512
+    PLUGIN_CRASH_LOOP = 513
+    PLUGIN_UNHEALTHY = 514
     LIFECYCLE_PLUGIN_NOT_FOUND = 600
     LIFECYCLE_ALREADY_LOADED = 601
     LIFECYCLE_DISABLED = 602
@@ -145,6 +150,11 @@ class Status(enum.IntEnum):
     LIFECYCLE_OVERLOADED = 609
     LIFECYCLE_PENDING = 610
     LIFECYCLE_TAKEN = 611
+    LIFECYCLE_SWAPPING = 612
+    LIFECYCLE_NO_PREVIOUS = 613
+    LIFECYCLE_STOPPED = 614
+    LIFECYCLE_WATCH_TOO_LARGE = 620
+    LIFECYCLE_WATCH_CONFLICT = 621
     HOST_FAILED = 700
     HOST_NO_PROVIDER = 701
     HOST_REPLY_INVALID = 702
@@ -1040,6 +1050,42 @@ class PluginFailed(GuestError):
     default_code = "plugin.failed"
 
 
+class PluginHandshake(GuestError):
+    """``plugin.handshake`` (510)"""
+
+    default_status = 510
+    default_code = "plugin.handshake"
+
+
+class PluginProtocol(GuestError):
+    """``plugin.protocol`` (511)"""
+
+    default_status = 511
+    default_code = "plugin.protocol"
+
+
+class PluginRestarting(GuestError):
+    """``plugin.restarting`` (512)"""
+
+    default_status = 512
+    default_code = "plugin.restarting"
+    default_retryable = True
+
+
+class PluginCrashLoop(GuestError):
+    """``plugin.crash_loop`` (513)"""
+
+    default_status = 513
+    default_code = "plugin.crash_loop"
+
+
+class PluginUnhealthy(GuestError):
+    """``plugin.unhealthy`` (514)"""
+
+    default_status = 514
+    default_code = "plugin.unhealthy"
+
+
 class LifecyclePluginNotFound(LifecycleError):
     """``lifecycle.plugin_not_found`` (600)"""
 
@@ -1126,6 +1172,42 @@ class LifecycleTaken(LifecycleError):
 
     default_status = 611
     default_code = "lifecycle.taken"
+
+
+class LifecycleSwapping(LifecycleError):
+    """``lifecycle.swapping`` (612)"""
+
+    default_status = 612
+    default_code = "lifecycle.swapping"
+    default_retryable = True
+
+
+class LifecycleNoPrevious(LifecycleError):
+    """``lifecycle.no_previous`` (613)"""
+
+    default_status = 613
+    default_code = "lifecycle.no_previous"
+
+
+class LifecycleStopped(LifecycleError):
+    """``lifecycle.stopped`` (614)"""
+
+    default_status = 614
+    default_code = "lifecycle.stopped"
+
+
+class LifecycleWatchTooLarge(LifecycleError):
+    """``lifecycle.watch_too_large`` (620)"""
+
+    default_status = 620
+    default_code = "lifecycle.watch_too_large"
+
+
+class LifecycleWatchConflict(LifecycleError):
+    """``lifecycle.watch_conflict`` (621)"""
+
+    default_status = 621
+    default_code = "lifecycle.watch_conflict"
 
 
 class HostFailed(HostError):
@@ -1454,6 +1536,11 @@ ERRORS: Dict[int, Type[PluginError]] = {
     507: PluginAllocation,
     508: PluginExited,
     509: PluginFailed,
+    510: PluginHandshake,
+    511: PluginProtocol,
+    512: PluginRestarting,
+    513: PluginCrashLoop,
+    514: PluginUnhealthy,
     600: LifecyclePluginNotFound,
     601: LifecycleAlreadyLoaded,
     602: LifecycleDisabled,
@@ -1466,6 +1553,11 @@ ERRORS: Dict[int, Type[PluginError]] = {
     609: LifecycleOverloaded,
     610: LifecyclePending,
     611: LifecycleTaken,
+    612: LifecycleSwapping,
+    613: LifecycleNoPrevious,
+    614: LifecycleStopped,
+    620: LifecycleWatchTooLarge,
+    621: LifecycleWatchConflict,
     700: HostFailed,
     701: HostNoProvider,
     702: HostReplyInvalid,
@@ -1627,6 +1719,11 @@ __all__ = [
     "PluginAllocation",
     "PluginExited",
     "PluginFailed",
+    "PluginHandshake",
+    "PluginProtocol",
+    "PluginRestarting",
+    "PluginCrashLoop",
+    "PluginUnhealthy",
     "LifecyclePluginNotFound",
     "LifecycleAlreadyLoaded",
     "LifecycleDisabled",
@@ -1639,6 +1736,11 @@ __all__ = [
     "LifecycleOverloaded",
     "LifecyclePending",
     "LifecycleTaken",
+    "LifecycleSwapping",
+    "LifecycleNoPrevious",
+    "LifecycleStopped",
+    "LifecycleWatchTooLarge",
+    "LifecycleWatchConflict",
     "HostFailed",
     "HostNoProvider",
     "HostReplyInvalid",

@@ -60,9 +60,7 @@ impl TrustStore {
 
     /// Looks at all signatures that are there. What is there must hold, in every mode; with both kinds, both.
     pub fn judge(&self, mode: Mode, evidence: &Evidence<'_>, now: Moment) -> Result<Verified> {
-        if self.revoked_contents.contains(&evidence.sha256) {
-            return Err(refusal(ErrorCode::SignatureRevoked, "this very file was revoked"));
-        }
+        self.check_not_revoked(&evidence.sha256)?;
         let mut verified = Verified {
             sha256: evidence.sha256,
             statement: None,
@@ -91,20 +89,21 @@ impl TrustStore {
     }
 
     /// Looks again at what was verified before: keys and contents may have been revoked since, and time has passed.
-    pub fn judge_again(&self, mode: Mode, verified: &Verified, now: Moment) -> Result<()> {
-        if self.revoked_contents.contains(&verified.sha256) {
-            return Err(refusal(ErrorCode::SignatureRevoked, "this very file was revoked"));
-        }
-        if verified.signers.is_empty() && mode == Mode::Required {
-            return Err(refusal(ErrorCode::SignatureUnsigned, "it is not signed, and signatures are required"));
-        }
+    pub fn judge_again(&self, verified: &Verified, now: Moment) -> Result<()> {
+        self.check_not_revoked(&verified.sha256)?;
         for signer in verified.signers.iter().chain(&verified.detached_signer) {
-            match self.keys.iter().find(|key| key.public == signer.public) {
-                Some(key) => key.check_valid(now)?,
-                None => return Err(untrusted("a key that signed it is not trusted any more")),
-            }
+            let key = self.keys.iter().find(|key| key.public == signer.public);
+            key.ok_or_else(|| untrusted("a key that signed it is not trusted any more"))?.check_valid(now)?;
         }
         verified.statement.as_ref().map_or(Ok(()), |statement| check_statement(statement, &verified.sha256, now))
+    }
+
+    fn check_not_revoked(&self, sha256: &[u8; 32]) -> Result<()> {
+        if self.revoked_contents.contains(sha256) {
+            Err(refusal(ErrorCode::SignatureRevoked, "this very file was revoked"))
+        } else {
+            Ok(())
+        }
     }
 
     fn judge_detached(&self, signature: &Detached, sha256: &[u8; 32], now: Moment) -> Result<Key> {

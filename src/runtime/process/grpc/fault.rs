@@ -107,8 +107,6 @@ pub(super) struct Status {
 impl Status {
     /// It went well.
     pub(super) const OK: u32 = 0;
-    /// A message is larger than allowed.
-    pub(super) const RESOURCE_EXHAUSTED: u32 = 8;
     /// There is no such method.
     pub(super) const UNIMPLEMENTED: u32 = 12;
     /// The other side failed in itself.

@@ -196,7 +196,8 @@ async fn call(request: HostCallRequest, service: &Service) -> Result<HostCallRes
         // Who no longer waits has ended the stream.
         let _ = sender.send(outcome.map_or_else(|error| failure(&error), success));
     });
-    answer.await.map_err(|_| Refusal::Status(Status::INTERNAL, "the host call ended without an answer"))
+    let answer = answer.await.ok();
+    answer.ok_or(Refusal::Status(Status::INTERNAL, "the host call ended without an answer"))
 }
 
 fn success(reply: Reply) -> HostCallResponse {

@@ -18,7 +18,9 @@ const FIRST_ALLOCATION: usize = 64 * 1024;
 /// A message with its prefix.
 pub(super) fn encode(message: &impl Message) -> Result<Bytes, Fault> {
     let length = message.encoded_len();
-    let framed = u32::try_from(length).map_err(|_| Fault::Malformed(format!("{length} bytes don't fit a message")))?;
+    let Ok(framed) = u32::try_from(length) else {
+        return Err(Fault::Malformed(format!("{length} bytes don't fit a message")));
+    };
     let mut bytes = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(length));
     bytes.put_u8(0);
     bytes.put_u32(framed);

@@ -145,8 +145,12 @@ impl Session for GrpcSession {
     fn register(&self, context: &CallContext) -> Result<Vec<u8>> {
         let request = RegisterRequest { host_version: env!("CARGO_PKG_VERSION").to_owned() };
         let limit = self.host_calls.bounds().result_bytes;
-        let answer =
-            self.ask::<RegisterResponse>(context, "/goatflow.plugin.v1.Plugin/Register", &request, limit + ENVELOPE)?;
+        let answer = self.ask::<RegisterResponse>(
+            context,
+            "/goatflow.plugin.v1.Plugin/Register",
+            &request,
+            limit.saturating_add(ENVELOPE),
+        )?;
         let registration = answer.map_err(|fault| self.explain(context, "Register", &fault))?.registration;
         check_length(registration.len(), limit)?;
         Ok(registration)
@@ -168,8 +172,12 @@ impl Session for GrpcSession {
         let context = call.context;
         let request = call_request(call, function, arguments);
         let limit = self.host_calls.bounds().result_bytes;
-        let answer =
-            self.ask::<CallResponse>(context, "/goatflow.plugin.v1.Plugin/Call", &request, limit + ENVELOPE)?;
+        let answer = self.ask::<CallResponse>(
+            context,
+            "/goatflow.plugin.v1.Plugin/Call",
+            &request,
+            limit.saturating_add(ENVELOPE),
+        )?;
         let answer = answer.map_err(|fault| self.explain(context, "Call", &fault))?;
         if let Some(failure) = &answer.failure {
             return Err(fault::failed(failure));

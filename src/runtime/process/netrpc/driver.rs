@@ -139,8 +139,10 @@ impl Driver {
     fn take_notice(&mut self, context: &mut Context<'_>) -> Step {
         match ready!(self.notices.poll_recv(context)) {
             Some(Notice::Answer { stream, sequence, answer }) => {
-                let text = answer.as_ref().err().map(error_text).unwrap_or_default();
-                self.stack.answer(stream, sequence, answer.as_deref().map_err(|_| text.as_str()));
+                match answer {
+                    Ok(reply) => self.stack.answer(stream, sequence, Ok(&reply)),
+                    Err(error) => self.stack.answer(stream, sequence, Err(&error_text(&error))),
+                }
                 Poll::Ready(self.advance(|stack, events| stack.resume(events)))
             }
             Some(Notice::Close) | None => Poll::Ready(Err(End::Closed)),

@@ -120,17 +120,25 @@ impl NetRpcSession {
 
     /// Hands a command to the task and waits for its outcome; both end with the call.
     fn ask(&self, context: &CallContext, command: impl FnOnce(Waiting) -> Command) -> Result<Outcome> {
+        match self.ask_unless_over(context, command)? {
+            Some(outcome) => Ok(outcome),
+            None => Err(wait(context, self.why_over())?),
+        }
+    }
+
+    /// The same; answers nothing when the session is over, or ends meanwhile.
+    fn ask_unless_over(
+        &self,
+        context: &CallContext,
+        command: impl FnOnce(Waiting) -> Command,
+    ) -> Result<Option<Outcome>> {
         context.check_alive()?;
         let (sender, receiver) = oneshot::channel();
-        let answer = async {
+        wait(context, async {
             // Fails when the task has ended; the sender of the answer is gone then, too.
             drop(self.commands.send(command(Waiting(sender))).await);
-            match receiver.await {
-                Ok(outcome) => Ok(outcome),
-                Err(_) => Err(self.why_over().await),
-            }
-        };
-        wait(context, answer)?
+            receiver.await.ok()
+        })
     }
 
     /// How the session came to its end. Whoever learns that the connection broke finds out soon how the process ended.
@@ -181,8 +189,15 @@ impl Session for NetRpcSession {
     fn shutdown(&self, context: &CallContext) -> Result<()> {
         let shut_down = self.plugin(context, "Plugin.Shutdown", Argument::Nil, Expected::Nothing);
         let shut_down = shut_down.and_then(|outcome| done(outcome, "Plugin.Shutdown"));
-        // go-plugin ends the program on this, also when the plugin failed to shut down.
-        done(self.control(context, "Control.Quit", Argument::True, Expected::Nothing)?, "Control.Quit")?;
+        // go-plugin ends the program on this, also when the plugin failed to shut down; often before it has answered.
+        let quit = self.ask_unless_over(context, |waiting| Command::Call {
+            target: Target::Control,
+            method: "Control.Quit",
+            argument: Argument::True,
+            expected: Expected::Nothing,
+            waiting,
+        })?;
+        quit.map_or(Ok(()), |outcome| done(outcome, "Control.Quit"))?;
         shut_down
     }
 

@@ -232,9 +232,9 @@ fn a_flood_of_host_calls_is_served_in_turns() {
 fn answers_that_nobody_reads_stay_within_their_places() {
     let stage = open();
     run(async {
-        let client = client(&stage).await;
+        let clients = [client(&stage).await, client(&stage).await];
         let mut unread = Vec::new();
-        for _ in 0..200 {
+        for client in clients.iter().cycle().take(200) {
             let Ok(mut ready) = client.clone().ready().await else { break };
             let (response, mut stream) = ready.send_request(head(CALL), false).unwrap();
             stream.send_data(framed("big", b"1000000"), true).unwrap();

@@ -3,6 +3,7 @@
 mod host;
 mod hostile;
 mod hostile_host_service;
+mod latency;
 mod leaks;
 mod peer;
 mod raw;
@@ -84,7 +85,7 @@ impl Stage {
     }
 
     fn call_in(&self, context: &CallContext, function: &str, arguments: &[u8]) -> Result<Vec<u8>> {
-        let call = self.host_calls.enter(context)?;
+        let call = self.host_calls.enter(context)?.unwrap();
         self.session.call(&call, function, arguments)
     }
 

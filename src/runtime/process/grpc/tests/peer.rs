@@ -51,6 +51,12 @@ pub(super) struct Peer {
 /// Serves `peer` on a thread of its own; answers the other end of the connection.
 pub(super) fn serve(peer: Arc<Peer>) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().unwrap();
+    serve_on(theirs, peer);
+    ours
+}
+
+/// Serves `peer` on a connection, on a thread of its own.
+pub(super) fn serve_on(theirs: UnixStream, peer: Arc<Peer>) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -65,7 +71,6 @@ pub(super) fn serve(peer: Arc<Peer>) -> UnixStream {
             ended.notified().await;
         });
     });
-    ours
 }
 
 /// Tells when the connection has been dropped.

@@ -14,7 +14,7 @@ pub mod gob;
 mod messages;
 mod rpc;
 mod stack;
-mod yamux;
+pub mod yamux;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,6 @@ pub use gob::Value;
 pub use messages::Argument;
 pub use rpc::{Expected, HostCall, Outcome, Waiter};
 pub use stack::{Event, HOST_API, Limits, Stack, Target};
-pub use yamux::{Event as StreamEvent, Yamux};
 
 /// How the other side broke the protocol: one clause.
 #[derive(Debug, Clone, PartialEq, Eq)]

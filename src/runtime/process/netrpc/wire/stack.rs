@@ -14,7 +14,8 @@ use super::{Violation, Wired, broken};
 /// What the plugin dials for the host API.
 pub const HOST_API: u32 = 1;
 
-/// Bytes that wait to be sent on a stream; while there are more, nothing is added but what must be.
+/// Bytes that wait to be sent. While there are more, no further call is made; while the answers of host calls are more, no
+/// further host call is read.
 const MAX_QUEUED: usize = 1024 * 1024;
 
 /// Length of the number that is said when a stream is dialled.
@@ -270,7 +271,7 @@ impl<T: Waiter> Stack<T> {
     /// Reads host calls, as long as there is room for them and for their answers.
     fn serve(&mut self, id: u32, events: &mut Vec<Event<T>>) -> Wired<()> {
         let Some(serving) = self.serving.get_mut(&id) else { return Ok(()) };
-        while serving.server.has_room() && self.yamux.queued(id) < MAX_QUEUED {
+        while serving.server.has_room() && self.yamux.queued_on_incoming() < MAX_QUEUED {
             let Some(queue) = self.yamux.queue(id) else { break };
             match serving.server.next(id, self.limits.argument_bytes, queue)? {
                 Some(call) => events.push(Event::HostCall(call)),
@@ -289,7 +290,10 @@ impl<T: Waiter> Stack<T> {
             events.push(Event::Ended);
         }
         self.arriving.remove(&id);
-        self.serving.remove(&id);
+        if self.serving.remove(&id).is_some() {
+            // Nobody reads the answers that wait.
+            self.yamux.cut(id);
+        }
         self.yamux.finish(id);
     }
 }

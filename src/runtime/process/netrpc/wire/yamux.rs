@@ -147,6 +147,12 @@ impl Yamux {
         self.streams.get(&id).map_or(0, |stream| stream.queue.len())
     }
 
+    /// Bytes that all streams of the plugin have still to send.
+    pub fn queued_on_incoming(&self) -> usize {
+        let incoming = self.streams.iter().filter(|(id, _)| id.is_multiple_of(2));
+        incoming.map(|(_, stream)| stream.queue.len()).sum()
+    }
+
     /// Sends nothing more on a stream, once its queue is empty.
     pub fn finish(&mut self, id: u32) {
         if let Some(stream) = self.streams.get_mut(&id) {
