@@ -57,9 +57,8 @@ fn a_killed_process_fails_its_calls_at_once_and_the_next_call_has_another() {
     });
     let second = host.pid().unwrap();
     assert_ne!(first, second);
-    assert_eq!(host.manager.stats(Some("life")).unwrap()["process"]["processes"], 2);
-    let registration = host.manager.stats(Some("life")).unwrap();
-    assert_eq!(registration["process"]["state"], "serving");
+    assert_eq!(host.process()["processes"], 2);
+    assert_eq!(host.process()["state"], "serving");
 }
 
 #[test]
@@ -91,7 +90,7 @@ fn a_policy_without_time_limits_is_no_reason_not_to_start_again() {
     until("a call that is served", || host.call("echo", &json!(2)).is_ok());
     host.set_policy("life", json!({"init_timeout": "0s", "call_timeout": "0s", "memory_mb": 300}));
     until("a process of its own for the new policy", || {
-        host.manager.stats(Some("life")).unwrap()["process"]["processes"] == 3
+        host.process()["processes"] == 3
     });
     assert_eq!(host.call("echo", &json!(3)).unwrap(), json!(3));
 }

@@ -83,8 +83,14 @@ impl NativeHost {
 
     /// Number of the process that serves, as the host sees it.
     pub fn pid(&self) -> Option<u32> {
-        let stats = self.manager.stats(Some("life")).unwrap();
-        stats["process"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+        self.process()["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+    }
+
+    /// What is reported about the process.
+    pub fn process(&self) -> Value {
+        let plugins = self.manager.list();
+        let life = plugins.as_array().unwrap().iter().find(|plugin| plugin["name"] == "life").cloned();
+        life.map(|life| life["process"].clone()).unwrap_or_default()
     }
 
     /// What is left of plugins in the directory for their sockets.

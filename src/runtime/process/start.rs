@@ -88,7 +88,9 @@ impl Recipe {
             return Err(crate::error::bug!("a jail without output"));
         };
         let first_line = output::pump((stdout, stderr), &log)?;
-        let greeted = greet(first_line, &sockets.path, &child, context);
+        // Asked now: the number of a process that has ended is not to be had.
+        let is_peer = peer_check(&child);
+        let greeted = greet(first_line, &sockets.path, &is_peer, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
         let host_calls = HostCalls::new(Arc::clone(&self.host), limits, terms.call_timeout());
         let (lost, on_lost) = oneshot::channel();
@@ -104,7 +106,7 @@ impl Recipe {
                     .map(|session| Box::new(session) as _)
             }
             Protocol::Grpc => {
-                let (address, is_peer, host_calls) = (&*host_socket, peer_check(&child), Arc::clone(&host_calls));
+                let (address, host_calls) = (&*host_socket, Arc::clone(&host_calls));
                 let setup =
                     grpc::Setup { stream, listener, address, is_peer, host_calls, output, on_lost: on_lost_call };
                 grpc::connect(setup, context).map(|session| Box::new(session) as _)
@@ -119,7 +121,7 @@ impl Recipe {
         match self.introduce(&process, admit, context) {
             Ok(registration) => Ok((process, registration)),
             Err(error) => {
-                let error = explain(error, &process.child, &process.log);
+                let error = process.explain(error);
                 process.end();
                 Err(error)
             }
@@ -213,7 +215,7 @@ impl Recipe {
 fn greet(
     first_line: oneshot::Receiver<Result<Vec<u8>>>,
     sockets: &Path,
-    child: &JailedChild,
+    is_peer: &grpc::IsPeer,
     context: &CallContext,
 ) -> Result<(Handshake, UnixStream)> {
     let line = wait(context, first_line)?;
@@ -221,7 +223,7 @@ fn greet(
         line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
     let handshake = handshake::parse(&line, sockets)?;
     let stream = connect_to(&handshake.socket, context)?;
-    if !peer_check(child)(stream.as_fd()) {
+    if !is_peer(stream.as_fd()) {
         return Err(Error::new(
             ErrorCode::PluginHandshake,
             "the socket that the plugin named belongs to another process (a plugin listens itself)",
@@ -320,6 +322,15 @@ impl Process {
     pub(super) fn kill(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.child.kill();
+    }
+
+    /// Adds to an error of the introduction what became of the process meanwhile.
+    fn explain(&self, error: Error) -> Error {
+        match self.ended.get() {
+            // What was waited for could not come any more.
+            Some(ending) if error.code() == ErrorCode::PluginDeadline => ending.error(),
+            _ => with_tail(error, &self.log),
+        }
     }
 
     fn explain_end(&self, exit: JailExit, broken: Option<&str>) -> Ending {
@@ -423,16 +434,23 @@ fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
         // It may have said why, and that may not have been read yet.
         let _ = wait(&CallContext::from_host(Nanos::MAX, Cancellation::default(), Origin::default()), log.ended(TAIL_PATIENCE));
     }
-    let tail = log.tail();
-    let error = match exit {
-        Some(exit) if error.code() == ErrorCode::PluginHandshake => {
-            let ending = ending_of(exit, log);
+    let error = match exit.map(|exit| ending_of(exit, log)) {
+        Some(ending) if error.code() == ErrorCode::PluginHandshake => {
             let is_hungry = ending.code == ErrorCode::PluginMemoryLimit;
             let code = if is_hungry { ending.code } else { ErrorCode::PluginHandshake };
             Error::new(code, format!("{}: {}", error.context(), ending.reason))
         }
+        // Whatever was waited for can't come any more.
+        Some(ending) if matches!(error.code(), ErrorCode::PluginProtocol | ErrorCode::PluginDeadline) => {
+            return ending.error();
+        }
         _ => error,
     };
+    with_tail(error, log)
+}
+
+fn with_tail(error: Error, log: &ProcessLog) -> Error {
+    let tail = log.tail();
     if tail.is_empty() { error } else { error.with_detail("log_tail", tail) }
 }
 
