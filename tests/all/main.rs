@@ -22,6 +22,7 @@ mod jail_support;
 mod layering;
 mod native_hostile;
 mod native_life;
+mod native_soak;
 mod native_support;
 mod outbound_http;
 mod outbound_mail;

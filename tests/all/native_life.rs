@@ -89,9 +89,7 @@ fn a_policy_without_time_limits_is_no_reason_not_to_start_again() {
     kill(host.pid().unwrap());
     until("a call that is served", || host.call("echo", &json!(2)).is_ok());
     host.set_policy("life", json!({"init_timeout": "0s", "call_timeout": "0s", "memory_mb": 300}));
-    until("a process of its own for the new policy", || {
-        host.process()["processes"] == 3
-    });
+    until("a process of its own for the new policy", || host.process()["processes"] == 3);
     assert_eq!(host.call("echo", &json!(3)).unwrap(), json!(3));
 }
 
@@ -115,7 +113,10 @@ fn other_terms_bring_another_process_without_a_failed_call() {
             .collect();
         // Faster than processes start: the last one counts.
         for number in 0..6_u32 {
-            host.set_policy("life", json!({"memory_mb": 300 + number, "isolation": {"environment": {"N": number.to_string()}}}));
+            host.set_policy(
+                "life",
+                json!({"memory_mb": 300 + number, "isolation": {"environment": {"N": number.to_string()}}}),
+            );
         }
         let environment = || host.call("secrets", &json!({})).unwrap().to_string();
         until("a process under the last policy", || environment().contains("\"N=5\""));
@@ -157,9 +158,14 @@ fn unloading_ends_calls_and_starts_that_are_under_way() {
     // A new process that never gets through its initialisation.
     host.load_life(json!({"init_timeout": "10m"}));
     host.set_policy("life", json!({"init_timeout": "10m", "isolation": {"environment": {"HANG_IN_INIT": "1"}}}));
-    until("a start that hangs", || host.directory.path().join("n").read_dir().unwrap().any(|plugin| {
-        plugin.unwrap().path().read_dir().unwrap().count() >= 2
-    }));
+    until("a start that hangs", || {
+        host.directory
+            .path()
+            .join("n")
+            .read_dir()
+            .unwrap()
+            .any(|plugin| plugin.unwrap().path().read_dir().unwrap().count() >= 2)
+    });
     host.manager.unload("life", Duration::from_secs(5)).unwrap();
     until("the directory is empty", || host.leftovers().is_empty());
 }

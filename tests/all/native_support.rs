@@ -22,7 +22,8 @@ pub struct NativeHost {
 
 impl NativeHost {
     pub fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("gf").tempdir_in("/run").or_else(|_| tempfile::tempdir()).unwrap();
+        let directory =
+            tempfile::Builder::new().prefix("gf").tempdir_in("/run").or_else(|_| tempfile::tempdir()).unwrap();
         std::fs::create_dir(directory.path().join("n")).unwrap();
         let settings = json!({
             "database": {"sqlite": {"path": ":memory:"}},
