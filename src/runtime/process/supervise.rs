@@ -159,17 +159,9 @@ impl Supervisor {
         }
         let is_after_failure = state.last.is_some();
         drop(state);
-        let started = self.new_process().and_then(|process| self.put_into_service(process));
-        drop(turn);
-        match started {
-            Ok(old) => {
-                if is_after_failure {
-                    self.recovery.restarted();
-                }
-                (self.observer)(ProcessEvent::Restarted);
-                self.follow_policy();
-                self.retire(old);
-            }
+        match self.exchange(turn) {
+            Ok(()) if is_after_failure => self.recovery.restarted(),
+            Ok(()) => {}
             Err(error) => {
                 let state = self.state();
                 if state.phase == Phase::Starting {
@@ -177,6 +169,17 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Starts a process and lets it serve; the one that did ends with its calls.
+    fn exchange(self: &Arc<Self>, turn: MutexGuard<'_, ()>) -> Result<()> {
+        let process = self.new_process()?;
+        let old = self.put_into_service(process)?;
+        drop(turn);
+        (self.observer)(ProcessEvent::Restarted);
+        self.follow_policy();
+        self.retire(old);
+        Ok(())
     }
 
     fn new_process(self: &Arc<Self>) -> Result<Arc<Process>> {
@@ -231,14 +234,7 @@ impl Supervisor {
 
     /// Puts a new process in the place of the present one, which ends with its calls.
     pub(super) fn restart(self: &Arc<Self>) -> Result<()> {
-        let turn = self.turn();
-        let process = self.new_process()?;
-        let old = self.put_into_service(process)?;
-        drop(turn);
-        (self.observer)(ProcessEvent::Restarted);
-        self.follow_policy();
-        self.retire(old);
-        Ok(())
+        self.exchange(self.turn())
     }
 
     /// Puts other limits in force, and other terms if they have changed.
@@ -269,15 +265,8 @@ impl Supervisor {
         let turn = self.turn();
         // Somebody may have been faster.
         let Some(process) = self.outdated() else { return };
-        let renewed = self.new_process().and_then(|process| self.put_into_service(process));
-        drop(turn);
-        match renewed {
-            Ok(old) => {
-                (self.observer)(ProcessEvent::Restarted);
-                self.follow_policy();
-                self.retire(old);
-            }
-            Err(error) => self.refuse(&process, &error),
+        if let Err(error) = self.exchange(turn) {
+            self.refuse(&process, &error);
         }
     }
 
@@ -371,17 +360,11 @@ impl Supervisor {
 
     fn start_later(self: &Arc<Self>, due: Nanos) {
         let plugin = Arc::downgrade(self);
+        // On the timer's thread, which must not be held up.
         let start = move || {
-            // On the timer's thread, which must not be held up.
-            let started = executor::spawn({
-                let plugin = Weak::clone(&plugin);
-                move || {
-                    if let Some(plugin) = plugin.upgrade() {
-                        plugin.start_again();
-                    }
-                }
-            });
-            if let (Err(_), Some(plugin)) = (started, plugin.upgrade()) {
+            let Some(plugin) = plugin.upgrade() else { return };
+            let starter = Arc::clone(&plugin);
+            if executor::spawn(move || starter.start_again()).is_err() {
                 plugin.leave_to_callers();
             }
         };
