@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -82,6 +83,12 @@ impl Process {
         // Bounded: nothing can hold up a SIGKILL.
         let _ = self.child.wait(None);
         self.clean_up();
+    }
+
+    /// Directory of its sockets, while it is there.
+    pub(super) fn sockets(&self) -> Option<PathBuf> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.as_ref().map(|sockets| sockets.path.clone())
     }
 
     fn clean_up(&self) {

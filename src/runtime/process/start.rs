@@ -13,7 +13,7 @@ use super::greeting::{greet, peer_check};
 use super::grpc;
 use super::handshake::{APP_VERSION, COOKIE, Protocol};
 use super::host_calls::HostCalls;
-use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild};
+use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild, LayerState};
 use super::netrpc::NetRpcSession;
 use super::output::{self, ProcessLog, TAIL_PATIENCE};
 use super::running::{OnEnd, Process, ending_of, watch, with_tail};
@@ -107,8 +107,23 @@ impl Recipe {
         let registration = Registration::parse(&document)?;
         admit(&registration)?;
         process.host_calls.open();
-        process.session.init(context, &self.config)?;
+        let mut config = self.config.clone();
+        config.insert("work_dir".into(), self.work_dir(process));
+        process.session.init(context, &config)?;
         Ok(registration)
+    }
+
+    /// Where the process may write, which is elsewhere when `/tmp` shows it something of the host.
+    fn work_dir(&self, process: &Process) -> String {
+        let files = self.directory.files();
+        let has_namespaces = process.report().layer("namespaces").is_some_and(|layer| layer.state == LayerState::Ok);
+        let mut shown = process.terms.read_only.iter().chain([&files]);
+        let place = match process.sockets() {
+            Some(sockets) if !has_namespaces => return sockets.to_string_lossy().into_owned(),
+            _ if shown.any(|path| path.starts_with("/tmp")) => "/scratch",
+            _ => "/tmp",
+        };
+        place.to_owned()
     }
 
     fn spec(&self, terms: &Terms, sockets: &Sockets) -> Result<JailSpec> {
