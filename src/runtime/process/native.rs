@@ -209,6 +209,10 @@ impl Plugin for NativePlugin {
         executor::spawn(move || process.stop_after_calls())
     }
 
+    fn is_process(&self) -> bool {
+        true
+    }
+
     fn process(&self) -> Option<Value> {
         let process = self.0.serving.load_full();
         let phase = self.0.state().phase;
