@@ -8,7 +8,7 @@ export GOATFLOW_TEST_SQL := $(CURDIR)/examples-sql/tickets.sql
 CARGO := cargo
 LOCKED := --locked
 
-.PHONY: help setup build plugins header test test-rust test-launcher test-c test-go test-python test-cli test-sql-engines demo lint fmt doc bench clean
+.PHONY: help setup build plugins header test test-rust test-launcher test-model test-c test-go test-python test-cli test-sql-engines demo lint fmt doc bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,13 +27,16 @@ header: ## write include/goatflow_plugin.h and the schemas anew
 	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
 	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
 
-test: plugins test-rust test-launcher test-c test-go test-python test-cli test-hosts test-sql-engines ## run all tests, after building what they need
+test: plugins test-rust test-launcher test-model test-c test-go test-python test-cli test-hosts test-sql-engines ## run all tests, after building what they need
 
 test-rust: plugins
 	$(CARGO) test --release $(LOCKED)
 
 test-launcher:
 	cd launcher && $(CARGO) test $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/launcher
+
+test-model: ## check the exchange of versions in every interleaving of some threads
+	cd tests/model && $(CARGO) test $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/model
 
 test-c: plugins
 	tests/c/run.sh

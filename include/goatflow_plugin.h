@@ -192,6 +192,8 @@ enum goatflow_plugin_status {
     GOATFLOW_PLUGIN_STATUS_LIFECYCLE_SWAPPING = 612,
     GOATFLOW_PLUGIN_STATUS_LIFECYCLE_NO_PREVIOUS = 613,
     GOATFLOW_PLUGIN_STATUS_LIFECYCLE_STOPPED = 614,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_WATCH_TOO_LARGE = 620,
+    GOATFLOW_PLUGIN_STATUS_LIFECYCLE_WATCH_CONFLICT = 621,
     GOATFLOW_PLUGIN_STATUS_HOST_FAILED = 700,
     GOATFLOW_PLUGIN_STATUS_HOST_NO_PROVIDER = 701,
     GOATFLOW_PLUGIN_STATUS_HOST_REPLY_INVALID = 702,
@@ -2190,7 +2192,7 @@ void goatflow_plugin_queue_free(const struct goatflow_plugin_queue *queue);
  * - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. `plugin.swapped`
  *   tells what routes, widgets, jobs and so on a new version added, removed and changed. Kinds: "plugin.loaded",
  *   "plugin.swapping", "plugin.swapped", "plugin.drained", "plugin.rolled_back", "plugin.failed", "plugin.unhealthy",
- *   "plugin.crashed", "plugin.restarted", "plugin.crash_loop", "plugin.unloaded", "plugin.enabled", "plugin.disabled",
+ *   "plugin.crashed", "plugin.restarted", "plugin.crash_loop", "plugin.watching", "plugin.unloaded", "plugin.enabled", "plugin.disabled",
  *   "policy.changed", "policy.observing", "package.installed", "package.pending", "package.approved", "package.rolled_back",
  *   "package.removed", "trust.changed", "call.denied", "call.observed", "log", "published".
  * - `callback`: takes the events.
@@ -2460,6 +2462,76 @@ int32_t goatflow_plugin_isolation_report(struct goatflow_plugin_buffer *out_json
  */
 int32_t goatflow_plugin_config_schema(struct goatflow_plugin_buffer *out_json,
                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Watch what a plugin came from: whatever changes there is loaded by itself, through the same gate as everything else, and
+ * put in place of what serves. For development.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `target`, `target_len`: name of a loaded plugin, or a UTF-8 path; what is not loaded yet is loaded now, or as soon as it
+ *   can be.
+ * - `options_json`, `options_json_len`: JSON object `{"mode": "auto"|"polling", "quiet_ms": …, "poll_ms": …}`, each optional;
+ *   `(NULL, 0)` = none of them.
+ * - `out_json`: JSON object: path, plugin, how it is watched, the error of the last attempt; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_WATCH_CONFLICT` when it is watched already, `…_STATUS_LIFECYCLE_WATCH_TOO_LARGE`,
+ * `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_…`, `…_STATUS_ARGUMENT_…`. A plugin that can't be loaded yet is no
+ * error here: see `error` of the result.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_watch(const struct goatflow_plugin_manager *manager,
+                                      const char *target,
+                                      size_t target_len,
+                                      const char *options_json,
+                                      size_t options_json_len,
+                                      struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Watch a plugin or path no more. The plugin stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `target`, `target_len`: name of the plugin, or the path.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_WATCH_CONFLICT` when it is not watched, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_unwatch(const struct goatflow_plugin_manager *manager,
+                                        const char *target,
+                                        size_t target_len,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * List everything that is watched: how, what is loaded from it, and why not if it could not be.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array of objects as `goatflow_plugin_manager_watch` gives; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_watches(const struct goatflow_plugin_manager *manager,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
 
 #ifdef __cplusplus
 }  // extern "C"

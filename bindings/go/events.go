@@ -22,6 +22,7 @@ const (
 	EventPluginCrashed     = "plugin.crashed"
 	EventPluginRestarted   = "plugin.restarted"
 	EventPluginCrashLoop   = "plugin.crash_loop"
+	EventPluginWatching    = "plugin.watching"
 	EventPluginUnloaded    = "plugin.unloaded"
 	EventPluginEnabled     = "plugin.enabled"
 	EventPluginDisabled    = "plugin.disabled"

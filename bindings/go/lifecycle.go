@@ -197,13 +197,17 @@ func (m *Manager) exchange(
 }
 
 func (m *Manager) exchangeHere(which C.int, of string, options []byte) (*SwapReport, error) {
+	return decoded[SwapReport](m.exchangeDocument(which, of, options))
+}
+
+func (m *Manager) exchangeDocument(which C.int, of string, options []byte) (json.RawMessage, error) {
 	start, length := text(of)
 	optionsStart, optionsLen := textOf(options)
 	var out C.gfp_out
 	status := C.gfp_exchange(
 		m.core.library.table, which, m.core.handle, start, length, optionsStart, optionsLen, &out)
 	runtime.KeepAlive(m)
-	return decoded[SwapReport](m.core.library.takeDocument(status, &out))
+	return m.core.library.takeDocument(status, &out)
 }
 
 // Health is what is known about a plugin; it asks nobody.
@@ -229,6 +233,37 @@ func (m *Manager) ShutdownReport(ctx context.Context) (*ShutdownReport, error) {
 // IsolationReport builds a real jail to find out how well this machine isolates native plugins; nothing is remembered.
 func (l *Library) IsolationReport() (*IsolationReport, error) {
 	return decoded[IsolationReport](l.document(C.GFP_ISOLATION))
+}
+
+// WatchOptions say how a plugin is watched. The zero value is the default.
+type WatchOptions struct {
+	// Mode is "auto" or "polling".
+	Mode string `json:"mode,omitempty"`
+	// QuietMS is how long nothing must have changed before a change is taken up.
+	QuietMS uint64 `json:"quiet_ms,omitempty"`
+	// PollMS is how often is looked when polling.
+	PollMS uint64 `json:"poll_ms,omitempty"`
+}
+
+// Watch loads a plugin again by itself whenever what it came from changes on disk. target is the name of a loaded plugin, or
+// a path. For development.
+func (m *Manager) Watch(target string, options WatchOptions) (json.RawMessage, error) {
+	encoded, err := document(options)
+	if err != nil {
+		return nil, err
+	}
+	return m.exchangeDocument(C.GFP_WATCH, target, encoded)
+}
+
+// Unwatch watches a plugin or path no more; the plugin stays loaded.
+func (m *Manager) Unwatch(target string) error {
+	_, err := m.exchangeDocument(C.GFP_UNWATCH, target, nil)
+	return err
+}
+
+// Watches is everything that is watched, and what became of it.
+func (m *Manager) Watches() (json.RawMessage, error) {
+	return m.exchangeDocument(C.GFP_WATCHES, "", nil)
 }
 
 // decoded is a document of the library as a T.

@@ -21,7 +21,7 @@
   X(subscription_free) X(package_inspect) X(package_install) X(package_list) X(package_load) X(package_rollback)       \
   X(package_approve) X(package_remove) X(asset_list) X(asset_read) X(trust_list) X(trust_add) X(trust_revoke)          \
   X(trust_schema) X(signature_check) X(isolation_report) X(manager_replace) X(manager_reload) X(manager_rollback)      \
-  X(manager_health) X(manager_probe) X(manager_reset_crash_loop)
+  X(manager_health) X(manager_probe) X(manager_reset_crash_loop) X(manager_watch) X(manager_unwatch) X(manager_watches)
 
 struct gfp_library {
 #define X(name) __typeof__(&goatflow_plugin_##name) name;
@@ -211,7 +211,11 @@ int32_t gfp_exchange(const gfp_library *library, int which, uintptr_t manager, c
   int32_t status =
       which == GFP_REPLACE  ? library->manager_replace(handle, text, text_len, options, options_len, &report, &error)
       : which == GFP_RELOAD ? library->manager_reload(handle, text, text_len, options, options_len, &report, &error)
-                            : library->manager_rollback(handle, text, text_len, options, options_len, &report, &error);
+      : which == GFP_ROLLBACK
+          ? library->manager_rollback(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_WATCH ? library->manager_watch(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_UNWATCH ? library->manager_unwatch(handle, text, text_len, &error)
+                             : library->manager_watches(handle, &report, &error);
   return finish_buffer(status, &report, error, out);
 }
 

@@ -93,8 +93,9 @@ int32_t gfp_manager_disable(const gfp_library *library, uintptr_t manager, const
 int32_t gfp_manager_list(const gfp_library *library, uintptr_t manager, gfp_out *out);
 int32_t gfp_manager_text(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
                          gfp_out *out);
-// Exchanges of versions; `text` is the path for GFP_REPLACE, the plugin's name otherwise.
-enum { GFP_REPLACE, GFP_RELOAD, GFP_ROLLBACK };
+// Exchanges of versions, and watching; `text` is the path for GFP_REPLACE, a path or name for GFP_WATCH and GFP_UNWATCH,
+// otherwise the plugin's name.
+enum { GFP_REPLACE, GFP_RELOAD, GFP_ROLLBACK, GFP_WATCH, GFP_UNWATCH, GFP_WATCHES };
 int32_t gfp_exchange(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
                      const char *options, size_t options_len, gfp_out *out);
 int32_t gfp_manager_clear_logs(const gfp_library *library, uintptr_t manager, gfp_out *out);

@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use super::guard::with_panic;
 use super::{
     buffer, call, cancellation, error, exchange, function, host, lifecycle, manager, operation, package, policy,
-    policy_learning, queue, subscription, trust, version,
+    policy_learning, queue, subscription, trust, version, watch,
 };
 use crate::error::ErrorCode;
 
@@ -76,6 +76,9 @@ fn statuses() -> Vec<(&'static str, i32)> {
             null_mut(),
             null_mut()
         )),
+        injected!(watch::goatflow_plugin_manager_watch(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(watch::goatflow_plugin_manager_unwatch(null(), null(), 0, null_mut())),
+        injected!(watch::goatflow_plugin_manager_watches(null(), null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_new(null(), 0, null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_shutdown(null(), 0, null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_load(null(), null(), 0, null(), 0, null_mut(), null_mut())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use goatflow_plugin::error::{Error, ErrorCode, Result};
 use goatflow_plugin::host::log::LogFilter;
 use goatflow_plugin::manager::{CallOptions, Config, Manager};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::HostOptions;
 
@@ -61,14 +61,29 @@ pub(crate) fn load(plugin: &Path, host: &HostOptions) -> Result<(Arc<Manager>, A
         config["packages"] = json!({ "trust_file": path });
     }
     let manager = Manager::new(Config::parse(config.to_string().as_bytes())?)?;
+    let policy = host.policy.as_deref().map(read_policy).transpose()?;
+    // What a native plugin starts with must be known before it does.
+    let named = policy.as_deref().and_then(plugin_name);
+    if let (Some(text), Some(name)) = (&policy, &named) {
+        manager.set_policy(name, text, None)?;
+    }
     let name = manager.load(plugin)?;
-    if let Some(policy) = &host.policy {
-        let text = std::fs::read(policy).map_err(|error| {
-            Error::new(ErrorCode::EnvironmentIo, format!("can't read `{}`", policy.display())).with_source(error)
-        })?;
+    if let Some(text) = policy.filter(|_| named.as_deref() != Some(&*name)) {
         manager.set_policy(&name, &text, None)?;
     }
     Ok((manager, name))
+}
+
+fn read_policy(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::new(ErrorCode::EnvironmentIo, format!("can't read `{}`", path.display())).with_source(error)
+    })
+}
+
+/// The plugin that a policy document is for, if it says so.
+fn plugin_name(document: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(document).ok()?;
+    Some(document.get("plugin_name")?.as_str()?.to_owned())
 }
 
 fn show_log(manager: &Manager) {

@@ -254,11 +254,9 @@ impl Inner {
         }
         match state.phase {
             Phase::Serving | Phase::Starting => {}
-            Phase::Resting => {
-                state.phase = Phase::Starting;
-                let inner = Arc::clone(self);
-                executor::spawn(move || inner.start_again())?;
-            }
+            // Somebody reset the breaker.
+            Phase::GivenUp if !self.recovery.has_given_up() => self.start_soon(&mut state)?,
+            Phase::Resting => self.start_soon(&mut state)?,
             Phase::Pausing(until) => return Err(state.failed(restarting(until))),
             Phase::GivenUp => return Err(state.failed(given_up())),
             Phase::Stopped => {
@@ -270,6 +268,13 @@ impl Inner {
             state.waiting.push(me);
         }
         Ok(None)
+    }
+
+    fn start_soon(self: &Arc<Self>, state: &mut State) -> Result<()> {
+        let inner = Arc::clone(self);
+        executor::spawn(move || inner.start_again())?;
+        state.phase = Phase::Starting;
+        Ok(())
     }
 
     /// Starts a process for calls that wait for it.

@@ -77,6 +77,7 @@ pub(super) struct Ending {
 
 impl Ending {
     /// An ending without further facts.
+    #[cfg(test)]
     pub(super) fn new(code: ErrorCode, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into(), details: Arc::default() }
     }

@@ -139,7 +139,7 @@ impl Peer {
     }
 
     fn call_in(&self, context: &CallContext, function: &str, arguments: &str) -> Result<String> {
-        let entered = self.host_calls.enter(context)?;
+        let entered = self.host_calls.enter(context)?.unwrap();
         self.session.call(&entered, function, arguments.as_bytes()).map(|result| String::from_utf8(result).unwrap())
     }
 
@@ -383,7 +383,7 @@ fn calls_to_a_plugin_that_does_not_read_end_at_their_deadline() {
         for _ in 0..32 {
             scope.spawn(|| {
                 let (host_calls, context) = (host_calls(), soon());
-                let call = host_calls.enter(&context).unwrap();
+                let call = host_calls.enter(&context).unwrap().unwrap();
                 let error = session.call(&call, "f", &vec![b'1'; MIB]).unwrap_err();
                 assert_eq!(error.code(), ErrorCode::PluginDeadline);
             });

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request};
 use prost::Message;
 use tokio::task::JoinSet;
 
-use super::peer::{self, Peer};
+use super::peer;
 use super::*;
 use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 
