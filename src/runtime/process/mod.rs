@@ -11,6 +11,8 @@ mod handshake;
 #[cfg(native_plugins)]
 mod host_calls;
 #[cfg(native_plugins)]
+mod late;
+#[cfg(native_plugins)]
 mod native;
 #[cfg(native_plugins)]
 mod netrpc;
@@ -22,6 +24,8 @@ mod session;
 mod spawn;
 #[cfg(native_plugins)]
 mod start;
+#[cfg(native_plugins)]
+mod supervise;
 #[cfg(native_plugins)]
 mod terms;
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::Interest;
@@ -23,7 +24,7 @@ use super::netrpc::NetRpcSession;
 use super::output::{self, ProcessLog};
 use super::session::{Ending, Lost, Session, wait};
 use super::terms::Terms;
-use crate::clock;
+use crate::clock::Nanos;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::HostApi;
@@ -31,8 +32,6 @@ use crate::plugin::{CallContext, Cancellation, Origin, Registration, RuntimeLimi
 
 /// How long a process may take to end on its own once its connection has ended.
 const END_PATIENCE: Duration = Duration::from_secs(2);
-/// What stands for no limit on time.
-const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
 const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -43,7 +42,7 @@ pub(super) struct Recipe {
     /// File name of the program in its package.
     pub binary: String,
     /// Where its files are.
-    pub directory: PluginDirectory,
+    pub directory: Arc<PluginDirectory>,
     /// What the host grants it, at this moment.
     pub terms: Box<dyn Fn() -> Terms + Send + Sync>,
     /// The host as the plugin sees it.
@@ -62,12 +61,14 @@ pub(super) struct Process {
     log: Arc<ProcessLog>,
     /// It is meant to end.
     stopping: AtomicBool,
-    ended: AtomicBool,
-    _sockets: Sockets,
+    /// How it ended.
+    ended: OnceLock<Ending>,
+    /// Removed as soon as nothing of the process is left.
+    sockets: Mutex<Option<Sockets>>,
 }
 
-/// Called once, on a worker thread, when a process has ended; true when it was meant to.
-pub(super) type OnEnd = Box<dyn FnOnce(&Ending, bool) + Send>;
+/// Called once, on a worker thread, when a process has ended.
+pub(super) type OnEnd = Box<dyn FnOnce(Arc<Process>) + Send>;
 
 impl Recipe {
     /// Starts a process and waits until it is ready. `admit` looks at what it registers before it may do anything.
@@ -87,9 +88,11 @@ impl Recipe {
             return Err(crate::error::bug!("a jail without output"));
         };
         let first_line = output::pump((stdout, stderr), &log)?;
-        let greeted = greet(first_line, &sockets.path, &child, context);
+        // Asked now: the number of a process that has ended is not to be had.
+        let is_peer = peer_check(&child);
+        let greeted = greet(first_line, &sockets.path, &is_peer, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
-        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, longest(terms.call_timeout_ms));
+        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, terms.call_timeout());
         let (lost, on_lost) = oneshot::channel();
         let on_lost_call = Box::new(move |reason| {
             // Nobody listens once the process has ended.
@@ -103,23 +106,23 @@ impl Recipe {
                     .map(|session| Box::new(session) as _)
             }
             Protocol::Grpc => {
-                let (address, is_peer, host_calls) = (&*host_socket, peer_check(&child), Arc::clone(&host_calls));
+                let (address, host_calls) = (&*host_socket, Arc::clone(&host_calls));
                 let setup =
                     grpc::Setup { stream, listener, address, is_peer, host_calls, output, on_lost: on_lost_call };
                 grpc::connect(setup, context).map(|session| Box::new(session) as _)
             }
         };
         let session = session.map_err(|error| explain(error, &child, &log))?;
-        let (stopping, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (stopping, ended, sockets) = (AtomicBool::new(false), OnceLock::new(), Mutex::new(Some(sockets)));
         let protocol = handshake.protocol;
-        let process =
-            Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, _sockets: sockets });
+        let process = Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, sockets });
         watch(&process, on_lost, on_end)?;
         match self.introduce(&process, admit, context) {
             Ok(registration) => Ok((process, registration)),
             Err(error) => {
-                process.kill();
-                Err(explain(error, &process.child, &process.log))
+                let error = process.explain(error);
+                process.end();
+                Err(error)
             }
         }
     }
@@ -211,7 +214,7 @@ impl Recipe {
 fn greet(
     first_line: oneshot::Receiver<Result<Vec<u8>>>,
     sockets: &Path,
-    child: &JailedChild,
+    is_peer: &grpc::IsPeer,
     context: &CallContext,
 ) -> Result<(Handshake, UnixStream)> {
     let line = wait(context, first_line)?;
@@ -219,7 +222,7 @@ fn greet(
         line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
     let handshake = handshake::parse(&line, sockets)?;
     let stream = connect_to(&handshake.socket, context)?;
-    if !peer_check(child)(stream.as_fd()) {
+    if !is_peer(stream.as_fd()) {
         return Err(Error::new(
             ErrorCode::PluginHandshake,
             "the socket that the plugin named belongs to another process (a plugin listens itself)",
@@ -234,7 +237,13 @@ fn connect_to(path: &Path, context: &CallContext) -> Result<UnixStream> {
         Error::new(ErrorCode::PluginHandshake, "can't connect to the socket that the plugin named")
             .with_source(std::io::Error::from(errno))
     };
-    let address = SocketAddrUnix::new(path).map_err(failed)?;
+    // Held on to before it is looked at: the plugin could put a link to a socket of the host in its place.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&place).map_err(failed)?.st_mode) != FileType::Socket {
+        return Err(Error::new(ErrorCode::PluginHandshake, "what the plugin named as its socket is something else"));
+    }
+    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(failed)?;
     loop {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
@@ -274,7 +283,12 @@ impl Process {
 
     /// True when nothing of it is left.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.ended.get().is_some()
+    }
+
+    /// How it ended, once nothing of it is left.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ended.get().cloned()
     }
 
     /// Ends the process: asks it to, for as long as `context` lets it, then makes it.
@@ -283,19 +297,24 @@ impl Process {
         // A plugin that does not answer is ended all the same.
         let _ = self.session.shutdown(context);
         let patience = context.remaining().min(END_PATIENCE);
-        if !patience.is_zero() && self.child.wait(Some(patience)).is_ok_and(|exit| exit.is_some()) {
-            return;
+        if !patience.is_zero() {
+            // Who does not end now is made to.
+            let _ = self.child.wait(Some(patience));
         }
+        self.end();
+    }
+
+    /// Ends the process, and waits until nothing of it is left.
+    pub(super) fn end(&self) {
         self.kill();
         // Bounded: nothing can hold up a SIGKILL.
         let _ = self.child.wait(None);
+        self.clean_up();
     }
 
-    /// Ends the process once its calls have ended, at the latest when their time is up.
-    pub(super) fn stop_after_calls(&self) {
-        self.host_calls.retire(longest(self.terms.call_timeout_ms));
-        let deadline = clock::now().saturating_add(clock::saturating_nanos(longest(self.terms.shutdown_timeout_ms)));
-        self.stop(&CallContext::from_host(deadline, Cancellation::default(), Origin::default()));
+    fn clean_up(&self) {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(sockets);
     }
 
     /// Ends the process at once; it is gone soon after.
@@ -304,7 +323,16 @@ impl Process {
         self.child.kill();
     }
 
-    fn ending(&self, exit: JailExit, broken: Option<&str>) -> Ending {
+    /// Adds to an error of the introduction what became of the process meanwhile.
+    fn explain(&self, error: Error) -> Error {
+        match self.ended.get() {
+            // What was waited for could not come any more.
+            Some(ending) if error.code() == ErrorCode::PluginDeadline => ending.error(),
+            _ => with_tail(error, &self.log),
+        }
+    }
+
+    fn explain_end(&self, exit: JailExit, broken: Option<&str>) -> Ending {
         let mut ending = ending_of(exit, &self.log);
         if let Some(reason) = broken {
             ending.code = ErrorCode::PluginProtocol;
@@ -316,11 +344,6 @@ impl Process {
         }
         ending
     }
-}
-
-/// A time of the policy, where 0 is no limit.
-pub(super) fn longest(timeout_ms: u64) -> Duration {
-    if timeout_ms == 0 { NO_LIMIT } else { Duration::from_millis(timeout_ms) }
 }
 
 /// Waits for the end of a process, on the I/O runtime, and tells everybody.
@@ -362,13 +385,17 @@ fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>, on_end: O
 
 async fn finish(process: &Arc<Process>, exit: JailExit, broken: Option<&str>, on_end: OnEnd) {
     process.log.ended(TAIL_PATIENCE).await;
-    process.ended.store(true, Ordering::SeqCst);
-    let ending = process.ending(exit, broken);
-    process.session.close(ending.clone());
+    let ending = process.ended.get_or_init(|| process.explain_end(exit, broken)).clone();
+    // In this order: who learns of the end from a call that failed finds the book closed with the next one.
     process.host_calls.close();
-    let was_meant = process.stopping.load(Ordering::SeqCst);
-    // Without a thread to be had nothing is started again; the next call says that the process has ended.
-    let _ = executor::spawn(move || on_end(&ending, was_meant));
+    process.session.close(ending);
+    let process = Arc::clone(process);
+    // Without a thread to be had the next call finds a process that has ended.
+    let _ = executor::spawn(move || {
+        // What is left on disk can be a lot: not for the thread that moves bytes.
+        process.clean_up();
+        on_end(process);
+    });
 }
 
 /// Waits until nothing of the process is left.
@@ -385,7 +412,11 @@ async fn ended(child: &JailedChild, messages: &tokio::net::UnixStream) -> JailEx
         match looked {
             Ok(exit) => return exit,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => child.kill(),
+            Err(_) => {
+                child.kill();
+                // What fails may go on failing; other plugins have this thread, too.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 }
@@ -398,14 +429,30 @@ fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
     );
     let patience = if may_be_dying { TAIL_PATIENCE } else { Duration::ZERO };
     let exit = child.wait(Some(patience)).ok().flatten();
-    let tail = log.tail();
-    let error = match exit {
-        Some(exit) if error.code() == ErrorCode::PluginHandshake => {
-            let ending = ending_of(exit, log);
-            Error::new(ErrorCode::PluginHandshake, format!("{}: {}", error.context(), ending.reason))
+    if exit.is_some() {
+        // It may have said why, and that may not have been read yet.
+        let _ = wait(
+            &CallContext::from_host(Nanos::MAX, Cancellation::default(), Origin::default()),
+            log.ended(TAIL_PATIENCE),
+        );
+    }
+    let error = match exit.map(|exit| ending_of(exit, log)) {
+        Some(ending) if error.code() == ErrorCode::PluginHandshake => {
+            let is_hungry = ending.code == ErrorCode::PluginMemoryLimit;
+            let code = if is_hungry { ending.code } else { ErrorCode::PluginHandshake };
+            Error::new(code, format!("{}: {}", error.context(), ending.reason))
+        }
+        // Whatever was waited for can't come any more.
+        Some(ending) if matches!(error.code(), ErrorCode::PluginProtocol | ErrorCode::PluginDeadline) => {
+            return ending.error();
         }
         _ => error,
     };
+    with_tail(error, log)
+}
+
+fn with_tail(error: Error, log: &ProcessLog) -> Error {
+    let tail = log.tail();
     if tail.is_empty() { error } else { error.with_detail("log_tail", tail) }
 }
 

@@ -1,0 +1,500 @@
+//! The supervision of a native plugin: one process at a time, started again when it dies.
+//!
+//! States: *serving* has a process. *Starting* waits for one, and calls wait with it. *Pausing* lets some time pass after a
+//! crash, and calls fail. *Given up* waits for an operator. *Resting* has none until somebody calls. *Stopped* is the end.
+//!
+//! Processes are started one at a time, whoever wants one, so that none is ever in nobody's hands; and each under what the
+//! policy grants at that moment. What happened to a process counts only as long as it is the one that serves.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde_json::{Value, json};
+
+use super::late::Late;
+use super::native::ProcessEvent;
+use super::session::Ending;
+use super::start::{Process, Recipe};
+use super::terms::Terms;
+use crate::clock::{self, Nanos};
+use crate::error::{Error, ErrorCode, Result};
+use crate::executor;
+use crate::plugin::recovery::Verdict;
+use crate::plugin::{CallContext, Cancellation, Origin, Recovery, Registration, RuntimeLimits};
+
+/// Is told what happens to processes.
+pub(super) type Observer = Box<dyn Fn(ProcessEvent) + Send + Sync>;
+
+/// A plugin and its process.
+pub(super) struct Supervisor {
+    recipe: Recipe,
+    registration: Registration,
+    serving: ArcSwapOption<Process>,
+    state: Mutex<State>,
+    /// Held by who starts a process.
+    turn: Mutex<()>,
+    /// Ends a start that is under way when the plugin is stopped.
+    stopped: Cancellation,
+    recovery: Arc<Recovery>,
+    observer: Observer,
+    processes: AtomicU64,
+}
+
+struct State {
+    phase: Phase,
+    limits: RuntimeLimits,
+    waiting: Vec<Thread>,
+    /// How the last process ended.
+    last: Option<Ending>,
+    /// Processes that serve no more, but may still have calls.
+    leaving: Vec<Weak<Process>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Starting,
+    Pausing(Nanos),
+    GivenUp,
+    Resting,
+    Stopped,
+}
+
+impl Supervisor {
+    /// Starts a first process; `admit` looks at what it registers before it may do anything.
+    pub(super) fn start(
+        recipe: Recipe,
+        (recovery, observer): (Arc<Recovery>, Observer),
+        (terms, limits): (Terms, RuntimeLimits),
+        admit: impl FnOnce(&Registration) -> Result<()>,
+        context: &CallContext,
+    ) -> Result<Arc<Self>> {
+        let (late, on_end) = Late::new();
+        let (process, registration) = recipe.start(terms, limits, admit, on_end, context)?;
+        let (phase, waiting, leaving) = (Phase::Serving, Vec::new(), Vec::new());
+        let supervisor = Arc::new(Self {
+            recipe,
+            registration,
+            serving: ArcSwapOption::from(Some(process)),
+            state: Mutex::new(State { phase, limits, waiting, last: None, leaving }),
+            turn: Mutex::default(),
+            stopped: Cancellation::new(),
+            recovery,
+            observer,
+            processes: AtomicU64::new(1),
+        });
+        late.arrive(&supervisor);
+        Ok(supervisor)
+    }
+
+    /// What the plugin said about itself when it was loaded.
+    pub(super) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// Limits that are in force.
+    pub(super) fn limits(&self) -> RuntimeLimits {
+        self.state().limits
+    }
+
+    /// Number of the process that serves.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.serving.load().as_ref().and_then(|process| process.pid())
+    }
+
+    /// Processes that were started in all.
+    pub(super) fn processes(&self) -> u64 {
+        self.processes.load(Ordering::Relaxed)
+    }
+
+    /// State of the process, as reports show it.
+    pub(super) fn status(&self) -> Value {
+        let process = self.serving.load_full();
+        let phase = self.state().phase;
+        json!({
+            "state": phase.name(),
+            "pid": process.as_ref().and_then(|process| process.pid()),
+            "protocol": process.as_ref().map(|process| process.protocol.name()),
+            "processes": self.processes(),
+            "isolation": process.as_ref().map(|process| process.report().to_json()),
+        })
+    }
+
+    /// The process that serves; waits for one that is being started.
+    pub(super) fn process(self: &Arc<Self>, context: &CallContext) -> Result<Arc<Process>> {
+        if let Some(process) = self.serving.load_full().filter(|process| !process.has_ended()) {
+            return Ok(process);
+        }
+        let found = context.block_until(|| self.ready().transpose()).flatten();
+        // A thread that gave up is not waiting any more.
+        let me = std::thread::current().id();
+        self.state().waiting.retain(|thread| thread.id() != me);
+        found
+    }
+
+    /// A process, or why none will come; `None` while one is being started.
+    fn ready(self: &Arc<Self>) -> Result<Option<Arc<Process>>> {
+        let mut state = self.state();
+        match (self.serving.load_full(), state.phase) {
+            (Some(process), _) if !process.has_ended() => return Ok(Some(process)),
+            (Some(process), _) => {
+                // Told already, unless there was no thread to tell it on.
+                let inner = Arc::clone(self);
+                executor::spawn(move || inner.ended(&process))?;
+            }
+            (None, Phase::Serving | Phase::Starting) => {}
+            (None, Phase::Resting) => self.begin_start(&mut state)?,
+            // Somebody has reset it.
+            (None, Phase::GivenUp) if !self.recovery.has_given_up() => self.begin_start(&mut state)?,
+            (None, Phase::Pausing(until)) => return Err(state.failed(restarting(until))),
+            (None, Phase::GivenUp) => return Err(state.failed(given_up())),
+            (None, Phase::Stopped) => return Err(stopped()),
+        }
+        let me = std::thread::current();
+        if !state.waiting.iter().any(|thread| thread.id() == me.id()) {
+            state.waiting.push(me);
+        }
+        Ok(None)
+    }
+
+    fn begin_start(self: &Arc<Self>, state: &mut State) -> Result<()> {
+        let inner = Arc::clone(self);
+        executor::spawn(move || inner.start_again())?;
+        state.phase = Phase::Starting;
+        Ok(())
+    }
+
+    /// Starts a process for calls that wait for it, unless somebody else did or decided otherwise meanwhile.
+    fn start_again(self: &Arc<Self>) {
+        let turn = self.turn();
+        let mut state = self.state();
+        match state.phase {
+            Phase::Starting => {}
+            Phase::Pausing(until) if clock::now() >= until => state.move_to(Phase::Starting),
+            _ => return,
+        }
+        let is_after_failure = state.last.is_some();
+        drop(state);
+        let started = self.new_process().and_then(|process| self.put_into_service(process));
+        drop(turn);
+        match started {
+            Ok(old) => {
+                if is_after_failure {
+                    self.recovery.restarted();
+                }
+                (self.observer)(ProcessEvent::Restarted);
+                self.follow_policy();
+                self.retire(old);
+            }
+            Err(error) => {
+                let state = self.state();
+                if state.phase == Phase::Starting {
+                    self.fail(state, Ending::of(&error));
+                }
+            }
+        }
+    }
+
+    fn new_process(self: &Arc<Self>) -> Result<Arc<Process>> {
+        let limits = self.limits();
+        let terms = (self.recipe.terms)();
+        let context = within(terms.init_timeout(), self.stopped.clone());
+        let (late, on_end) = Late::new();
+        let same = |registration: &Registration| self.check_same(registration);
+        let (process, _) = self.recipe.start(terms, limits, same, on_end, &context)?;
+        self.processes.fetch_add(1, Ordering::Relaxed);
+        late.arrive(self);
+        Ok(process)
+    }
+
+    fn check_same(&self, registration: &Registration) -> Result<()> {
+        if registration.name() == self.registration.name() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::PackageNameMismatch,
+            format!("a new process of `{}` registered as `{}`", self.registration.name(), registration.name()),
+        ))
+    }
+
+    /// Lets a new process serve; gives the one that did. Fails when the plugin was stopped meanwhile, or the process ended.
+    fn put_into_service(&self, process: Arc<Process>) -> Result<Option<Arc<Process>>> {
+        let mut state = self.state();
+        if state.phase == Phase::Stopped {
+            drop(state);
+            process.end();
+            return Err(stopped());
+        }
+        // What ends from here on is found to be serving by who is told.
+        if let Some(ending) = process.ending() {
+            return Err(ending.error());
+        }
+        process.host_calls.set_limits(state.limits);
+        let old = self.serving.swap(Some(process));
+        state.leaving.retain(|process| process.upgrade().is_some_and(|process| !process.has_ended()));
+        state.leaving.extend(old.iter().map(Arc::downgrade));
+        state.move_to(Phase::Serving);
+        Ok(old)
+    }
+
+    /// Ends a process that serves no more, once its calls have ended.
+    fn retire(&self, old: Option<Arc<Process>>) {
+        if let Some(old) = old {
+            old.host_calls.retire(old.terms.call_timeout());
+            old.stop(&within(old.terms.shutdown_timeout(), Cancellation::default()));
+        }
+    }
+
+    /// Puts a new process in the place of the present one, which ends with its calls.
+    pub(super) fn restart(self: &Arc<Self>) -> Result<()> {
+        let turn = self.turn();
+        let process = self.new_process()?;
+        let old = self.put_into_service(process)?;
+        drop(turn);
+        (self.observer)(ProcessEvent::Restarted);
+        self.follow_policy();
+        self.retire(old);
+        Ok(())
+    }
+
+    /// Puts other limits in force, and other terms if they have changed.
+    pub(super) fn set_limits(self: &Arc<Self>, limits: &RuntimeLimits) {
+        let mut state = self.state();
+        state.limits = *limits;
+        if let Some(process) = &*self.serving.load() {
+            process.host_calls.set_limits(*limits);
+        }
+        drop(state);
+        self.follow_policy();
+    }
+
+    /// Renews a process whose terms no longer hold: what the kernel holds it to was settled when it was started.
+    fn follow_policy(self: &Arc<Self>) {
+        if self.outdated().is_some() {
+            let inner = Arc::clone(self);
+            // Without a thread the old terms stay until the next start.
+            let _ = executor::spawn(move || inner.renew());
+        }
+    }
+
+    fn outdated(&self) -> Option<Arc<Process>> {
+        self.serving.load_full().filter(|process| process.terms != (self.recipe.terms)())
+    }
+
+    fn renew(self: &Arc<Self>) {
+        let turn = self.turn();
+        // Somebody may have been faster.
+        let Some(process) = self.outdated() else { return };
+        let renewed = self.new_process().and_then(|process| self.put_into_service(process));
+        drop(turn);
+        match renewed {
+            Ok(old) => {
+                (self.observer)(ProcessEvent::Restarted);
+                self.follow_policy();
+                self.retire(old);
+            }
+            Err(error) => self.refuse(&process, &error),
+        }
+    }
+
+    /// Ends a process whose terms no longer hold, when none can be started under the new ones.
+    fn refuse(&self, process: &Arc<Process>, error: &Error) {
+        let mut state = self.state();
+        if state.phase != Phase::Serving || !self.is_serving(process) {
+            return;
+        }
+        let refused = self.serving.swap(None);
+        state.last = Some(Ending::of(error));
+        state.move_to(Phase::Resting);
+        drop(state);
+        if let Some(refused) = refused {
+            refused.kill();
+        }
+    }
+
+    fn is_serving(&self, process: &Arc<Process>) -> bool {
+        self.serving.load().as_ref().is_some_and(|serving| Arc::ptr_eq(serving, process))
+    }
+
+    /// Ends the process once its calls have ended; the next call starts one.
+    pub(super) fn rest(self: &Arc<Self>) -> Result<()> {
+        let mut state = self.state();
+        // Who waits after a crash goes on waiting.
+        if !matches!(state.phase, Phase::Serving) {
+            return Ok(());
+        }
+        state.move_to(Phase::Resting);
+        let process = self.serving.swap(None);
+        state.leaving.extend(process.iter().map(Arc::downgrade));
+        drop(state);
+        let inner = Arc::clone(self);
+        executor::spawn(move || inner.retire(process))
+    }
+
+    /// Ends the plugin and everything that it runs in.
+    pub(super) fn stop(&self, patience: Duration) {
+        let mut state = self.state();
+        state.move_to(Phase::Stopped);
+        let serving = self.serving.swap(None);
+        let leaving: Vec<_> = state.leaving.drain(..).filter_map(|process| process.upgrade()).collect();
+        drop(state);
+        self.stopped.cancel();
+        let context = within(patience, Cancellation::default());
+        for process in serving.into_iter().chain(leaving) {
+            if patience.is_zero() {
+                process.kill();
+            } else {
+                process.stop(&context);
+            }
+        }
+        if !patience.is_zero() {
+            // A start that was under way has ended when this is to be had.
+            drop(self.turn());
+        }
+    }
+
+    /// A process has ended. May be told more than once.
+    pub(super) fn ended(self: &Arc<Self>, process: &Arc<Process>) {
+        let state = self.state();
+        if let Some(ending) = process.ending().filter(|_| self.is_serving(process)) {
+            self.fail(state, ending);
+        }
+    }
+
+    /// The process has crashed, or could not be started: what comes next.
+    fn fail(self: &Arc<Self>, mut state: MutexGuard<'_, State>, ending: Ending) {
+        let verdict = self.recovery.failed(clock::now(), chance());
+        let crashed = ProcessEvent::Crashed(Arc::new(ending.error()));
+        let gone = self.serving.swap(None);
+        state.last = Some(ending);
+        let due = match verdict {
+            Verdict::GiveUp => None,
+            Verdict::RestartAfter(pause) => Some(clock::now().saturating_add(clock::saturating_nanos(pause))),
+        };
+        state.move_to(match verdict {
+            Verdict::GiveUp => Phase::GivenUp,
+            Verdict::RestartAfter(Duration::ZERO) => Phase::Starting,
+            Verdict::RestartAfter(_) => due.map_or(Phase::Starting, Phase::Pausing),
+        });
+        drop(state);
+        drop(gone);
+        (self.observer)(crashed);
+        match due {
+            None => (self.observer)(ProcessEvent::GaveUp),
+            Some(due) => self.start_later(due),
+        }
+    }
+
+    fn start_later(self: &Arc<Self>, due: Nanos) {
+        let plugin = Arc::downgrade(self);
+        let start = move || {
+            // On the timer's thread, which must not be held up.
+            let started = executor::spawn({
+                let plugin = Weak::clone(&plugin);
+                move || {
+                    if let Some(plugin) = plugin.upgrade() {
+                        plugin.start_again();
+                    }
+                }
+            });
+            if let (Err(_), Some(plugin)) = (started, plugin.upgrade()) {
+                plugin.leave_to_callers();
+            }
+        };
+        if executor::at(due, start).is_err() {
+            self.leave_to_callers();
+        }
+    }
+
+    /// There is no thread or no timer to be had: the next call starts a process.
+    fn leave_to_callers(&self) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Starting | Phase::Pausing(_)) {
+            state.move_to(Phase::Resting);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn move_to(&mut self, phase: Phase) {
+        self.phase = phase;
+        for thread in self.waiting.drain(..) {
+            thread.unpark();
+        }
+    }
+
+    /// The error of a call that finds no process, with the reason why there is none.
+    fn failed(&self, error: Error) -> Error {
+        match &self.last {
+            Some(last) => error.with_detail("last_failure", last.error().to_json()),
+            None => error,
+        }
+    }
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Starting => "starting",
+            Self::Pausing(_) => "pausing",
+            Self::GivenUp => "crash_loop",
+            Self::Resting => "resting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Some(process) = self.serving.swap(None) {
+            process.kill();
+        }
+    }
+}
+
+fn restarting(until: Nanos) -> Error {
+    let left_ms = until.saturating_sub(clock::now()) / 1_000_000;
+    Error::new(
+        ErrorCode::PluginRestarting,
+        format!("the plugin's process ended and is started again in {left_ms} ms (call again then)"),
+    )
+    .with_detail("retry_after_ms", left_ms)
+}
+
+fn given_up() -> Error {
+    Error::new(
+        ErrorCode::PluginCrashLoop,
+        "the plugin's process ended too often and is not started any more (look at its log, then reset the crash loop or replace \
+         the plugin)",
+    )
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorCode::LifecycleStopped, "the plugin was stopped")
+}
+
+fn within(patience: Duration, cancellation: Cancellation) -> CallContext {
+    let deadline = clock::now().saturating_add(clock::saturating_nanos(patience));
+    CallContext::from_host(deadline, cancellation, Origin::default())
+}
+
+/// From 0 up to 1; the middle when the system has no random bytes.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}
