@@ -17,6 +17,8 @@ mod netrpc;
 #[cfg(native_plugins)]
 mod output;
 #[cfg(native_plugins)]
+mod removal;
+#[cfg(native_plugins)]
 mod session;
 #[cfg(native_plugins)]
 mod spawn;
