@@ -118,11 +118,9 @@ func (m *Manager) CallAsync(
 	pluginStart, pluginLen := text(plugin)
 	functionStart, functionLen := text(function)
 	argumentsStart, argumentsLen := bytesOf(arguments)
-	requestStart, requestLen := text(frame.requestID)
-	languageStart, languageLen := text(frame.language)
+	texts, _ := text(frame.texts)
 	status := C.gfp_call_enqueue(m.core.library.table, m.core.handle, pluginStart, pluginLen, functionStart,
-		functionLen, argumentsStart, argumentsLen, &frame.options, requestStart, requestLen, languageStart,
-		languageLen, queue.handle, operation.tag, &frame.out)
+		functionLen, argumentsStart, argumentsLen, &frame.options, texts, queue.handle, operation.tag, &frame.out)
 	if status != 0 {
 		queue.remove(operation.tag)
 		err := m.core.library.takeError(status, &frame.out).becauseOf(ctx)

@@ -22,12 +22,11 @@ import (
 //
 // gfp_call must not be marked noescape: host callbacks run Go code on the same stack, which may then move.
 type callFrame struct {
-	out       C.gfp_out
-	options   C.gfp_options
-	requestID string
-	language  string
-	scope     callScope
-	scratch   [4096]byte
+	out     C.gfp_out
+	options C.gfp_options
+	texts   string
+	scope   callScope
+	scratch [4096]byte
 }
 
 var callFrames = sync.Pool{New: func() any { return new(callFrame) }}
@@ -44,9 +43,13 @@ type callScope struct {
 func (f *callFrame) enter(ctx context.Context, m *core, plugin string) error {
 	f.options = C.gfp_options{}
 	f.scope = callScope{}
-	f.requestID, f.language = "", ""
+	f.texts = ""
 	if values, ok := ctx.Value(callValuesKey{}).(*callValues); ok {
-		f.requestID, f.language = values.requestID, values.language
+		f.texts = values.texts
+		f.options.request_id_len = C.size_t(len(values.requestID))
+		f.options.language_len = C.size_t(len(values.language))
+		f.options.traceparent_len = C.size_t(len(values.traceParent))
+		f.options.tracestate_len = C.size_t(len(values.traceState))
 	}
 	if ctx.Done() != nil {
 		timeout, err := timeoutOf(ctx, plugin)
@@ -91,7 +94,7 @@ func (f *callFrame) leave() {
 		deleteHandle(f.scope.hostContext)
 	}
 	f.scope = callScope{}
-	f.requestID, f.language = "", ""
+	f.texts = ""
 	callFrames.Put(f)
 }
 
@@ -114,6 +117,10 @@ func timeoutOf(ctx context.Context, plugin string) (C.uint64_t, error) {
 
 // result appends the call's result to dst.
 func (f *callFrame) result(ctx context.Context, l *Library, status C.int32_t, dst []byte) ([]byte, error) {
+	if status == C.GOATFLOW_PLUGIN_STATUS_LIFECYCLE_PENDING {
+		C.gfp_error_free(l.table, f.out.error)
+		return dst, errWouldWait
+	}
 	if status != 0 {
 		return dst, l.takeError(status, &f.out).becauseOf(ctx)
 	}
@@ -143,8 +150,17 @@ func (f *callFrame) copyResult(ctx context.Context, l *Library, status C.int32_t
 
 // Call calls a function of a plugin with JSON arguments and returns its result, nil when the plugin answered nothing.
 //
-// The calling goroutine occupies a thread until the plugin has answered: use [Manager.CallAsync] for what may be slow.
+// A WebAssembly plugin runs on the thread of the calling goroutine: use [Manager.CallAsync] for what may be slow. A call of
+// a native plugin, which another process answers, waits on the network poller and occupies no thread.
 func (m *Manager) Call(ctx context.Context, plugin, function string, arguments []byte) ([]byte, error) {
+	result, err := m.callHere(ctx, plugin, function, arguments)
+	if err == errWouldWait {
+		return m.callAndWait(ctx, plugin, function, arguments)
+	}
+	return result, err
+}
+
+func (m *Manager) callHere(ctx context.Context, plugin, function string, arguments []byte) ([]byte, error) {
 	frame := callFrames.Get().(*callFrame)
 	defer frame.leave()
 	status, err := m.core.call(ctx, frame, plugin, function, arguments, frame.scratch[:0])
@@ -155,9 +171,32 @@ func (m *Manager) Call(ctx context.Context, plugin, function string, arguments [
 	return frame.copyResult(ctx, m.core.library, status)
 }
 
+// errWouldWait is what a call on this thread gives that a process would have to answer.
+var errWouldWait = errors.New("goatflowplugin: the call would wait for a process")
+
+// callAndWait makes a call through the completion queue.
+func (m *Manager) callAndWait(ctx context.Context, plugin, function string, arguments []byte) ([]byte, error) {
+	operation, err := m.CallAsync(ctx, plugin, function, arguments)
+	if err != nil {
+		return nil, err
+	}
+	return operation.Wait()
+}
+
 // AppendCall is Call, with the result appended to dst, which is returned unchanged on failure. There is no allocation
 // if the capacity of dst suffices.
 func (m *Manager) AppendCall(
+	ctx context.Context, dst []byte, plugin, function string, arguments []byte,
+) ([]byte, error) {
+	appended, err := m.appendHere(ctx, dst, plugin, function, arguments)
+	if err == errWouldWait {
+		result, err := m.callAndWait(ctx, plugin, function, arguments)
+		return append(dst, result...), err
+	}
+	return appended, err
+}
+
+func (m *Manager) appendHere(
 	ctx context.Context, dst []byte, plugin, function string, arguments []byte,
 ) ([]byte, error) {
 	frame := callFrames.Get().(*callFrame)
@@ -177,17 +216,17 @@ func (c *core) call(
 	if err := frame.enter(ctx, c, plugin); err != nil {
 		return 0, err
 	}
+	frame.options.flags = C.GOATFLOW_PLUGIN_CALL_NO_WAITING
 	if err := frame.watch(ctx, c.library); err != nil {
 		return 0, err
 	}
 	pluginStart, pluginLen := text(plugin)
 	functionStart, functionLen := text(function)
 	argumentsStart, argumentsLen := bytesOf(arguments)
-	requestStart, requestLen := text(frame.requestID)
-	languageStart, languageLen := text(frame.language)
+	texts, _ := text(frame.texts)
 	destination, _ := bytesOf(dst[len(dst):cap(dst)])
 	return C.gfp_call(c.library.table, c.handle, pluginStart, pluginLen, functionStart, functionLen, argumentsStart,
-		argumentsLen, &frame.options, requestStart, requestLen, languageStart, languageLen, destination,
+		argumentsLen, &frame.options, texts, destination,
 		C.size_t(cap(dst)-len(dst)), &frame.out), nil
 }
 
@@ -196,6 +235,7 @@ type Function struct {
 	manager *Manager
 	handle  C.uintptr_t
 	plugin  string
+	name    string
 	closed  atomic.Bool
 	cleanup runtime.Cleanup
 }
@@ -211,7 +251,7 @@ func (m *Manager) Function(plugin, function string) (*Function, error) {
 	if err := m.core.library.check(status, &out); err != nil {
 		return nil, err
 	}
-	resolved := &Function{manager: m, handle: out.handle, plugin: plugin}
+	resolved := &Function{manager: m, handle: out.handle, plugin: plugin, name: function}
 	// A safety net, as for managers.
 	library := m.core.library
 	resolved.cleanup = runtime.AddCleanup(resolved, func(handle C.uintptr_t) {
@@ -222,6 +262,14 @@ func (m *Manager) Function(plugin, function string) (*Function, error) {
 
 // Call is [Manager.Call] for a resolved function.
 func (f *Function) Call(ctx context.Context, arguments []byte) ([]byte, error) {
+	result, err := f.callHere(ctx, arguments)
+	if err == errWouldWait {
+		return f.manager.callAndWait(ctx, f.plugin, f.name, arguments)
+	}
+	return result, err
+}
+
+func (f *Function) callHere(ctx context.Context, arguments []byte) ([]byte, error) {
 	frame := callFrames.Get().(*callFrame)
 	defer frame.leave()
 	status, err := f.call(ctx, frame, arguments, frame.scratch[:0])
@@ -233,6 +281,15 @@ func (f *Function) Call(ctx context.Context, arguments []byte) ([]byte, error) {
 
 // AppendCall is [Manager.AppendCall] for a resolved function.
 func (f *Function) AppendCall(ctx context.Context, dst, arguments []byte) ([]byte, error) {
+	appended, err := f.appendHere(ctx, dst, arguments)
+	if err == errWouldWait {
+		result, err := f.manager.callAndWait(ctx, f.plugin, f.name, arguments)
+		return append(dst, result...), err
+	}
+	return appended, err
+}
+
+func (f *Function) appendHere(ctx context.Context, dst, arguments []byte) ([]byte, error) {
 	frame := callFrames.Get().(*callFrame)
 	defer frame.leave()
 	status, err := f.call(ctx, frame, arguments, dst)
@@ -246,15 +303,15 @@ func (f *Function) call(ctx context.Context, frame *callFrame, arguments, dst []
 	if err := frame.enter(ctx, f.manager.core, f.plugin); err != nil {
 		return 0, err
 	}
+	frame.options.flags = C.GOATFLOW_PLUGIN_CALL_NO_WAITING
 	if err := frame.watch(ctx, f.manager.core.library); err != nil {
 		return 0, err
 	}
 	argumentsStart, argumentsLen := bytesOf(arguments)
-	requestStart, requestLen := text(frame.requestID)
-	languageStart, languageLen := text(frame.language)
+	texts, _ := text(frame.texts)
 	destination, _ := bytesOf(dst[len(dst):cap(dst)])
 	status := C.gfp_function_call(f.manager.core.library.table, f.handle, argumentsStart, argumentsLen, &frame.options,
-		requestStart, requestLen, languageStart, languageLen, destination, C.size_t(cap(dst)-len(dst)), &frame.out)
+		texts, destination, C.size_t(cap(dst)-len(dst)), &frame.out)
 	runtime.KeepAlive(f)
 	return status, nil
 }
@@ -270,28 +327,38 @@ func (f *Function) Close() error {
 
 type callValuesKey struct{}
 
-type callValues struct{ requestID, language string }
+type callValues struct {
+	requestID, language, traceParent, traceState string
+	// All of them in one piece, as C gets them.
+	texts string
+}
 
-func valuesOf(ctx context.Context) callValues {
-	if values, ok := ctx.Value(callValuesKey{}).(*callValues); ok {
-		return *values
+// withValues is ctx with call values that change has changed.
+func withValues(ctx context.Context, change func(*callValues)) context.Context {
+	var values callValues
+	if before, ok := ctx.Value(callValuesKey{}).(*callValues); ok {
+		values = *before
 	}
-	return callValues{}
+	change(&values)
+	values.texts = values.requestID + values.language + values.traceParent + values.traceState
+	return context.WithValue(ctx, callValuesKey{}, &values)
 }
 
 // WithRequestID names the request that calls with this context belong to: it is shown in logs and handed to host
 // callbacks. The library takes at most 128 bytes.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	values := valuesOf(ctx)
-	values.requestID = id
-	return context.WithValue(ctx, callValuesKey{}, &values)
+	return withValues(ctx, func(values *callValues) { values.requestID = id })
 }
 
 // WithLanguage sets the language of calls with this context, for example "de", which translations use.
 func WithLanguage(ctx context.Context, language string) context.Context {
-	values := valuesOf(ctx)
-	values.language = language
-	return context.WithValue(ctx, callValuesKey{}, &values)
+	return withValues(ctx, func(values *callValues) { values.language = language })
+}
+
+// WithTrace ties calls with this context to a W3C trace: native plugins are handed the two texts. state may be empty. Check
+// what strangers sent: a call with texts that are none of a trace fails with ErrArgumentInvalid.
+func WithTrace(ctx context.Context, parent, state string) context.Context {
+	return withValues(ctx, func(values *callValues) { values.traceParent, values.traceState = parent, state })
 }
 
 // cancellation is a cancellation object of the library. The call and the context's AfterFunc share one that was

@@ -142,6 +142,8 @@ const (
 	ErrLifecycleSwapping            Status = 612 // lifecycle.swapping
 	ErrLifecycleNoPrevious          Status = 613 // lifecycle.no_previous
 	ErrLifecycleStopped             Status = 614 // lifecycle.stopped
+	ErrLifecycleWatchTooLarge       Status = 620 // lifecycle.watch_too_large
+	ErrLifecycleWatchConflict       Status = 621 // lifecycle.watch_conflict
 	ErrHostFailed                   Status = 700 // host.failed
 	ErrHostNoProvider               Status = 701 // host.no_provider
 	ErrHostReplyInvalid             Status = 702 // host.reply_invalid
@@ -311,6 +313,8 @@ var statusCodes = map[Status]string{
 	ErrLifecycleSwapping:            "lifecycle.swapping",
 	ErrLifecycleNoPrevious:          "lifecycle.no_previous",
 	ErrLifecycleStopped:             "lifecycle.stopped",
+	ErrLifecycleWatchTooLarge:       "lifecycle.watch_too_large",
+	ErrLifecycleWatchConflict:       "lifecycle.watch_conflict",
 	ErrHostFailed:                   "host.failed",
 	ErrHostNoProvider:               "host.no_provider",
 	ErrHostReplyInvalid:             "host.reply_invalid",

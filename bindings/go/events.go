@@ -10,6 +10,36 @@ import (
 	"runtime/debug"
 )
 
+// Kinds of events.
+const (
+	EventPluginLoaded      = "plugin.loaded"
+	EventPluginSwapping    = "plugin.swapping"
+	EventPluginSwapped     = "plugin.swapped"
+	EventPluginDrained     = "plugin.drained"
+	EventPluginRolledBack  = "plugin.rolled_back"
+	EventPluginFailed      = "plugin.failed"
+	EventPluginUnhealthy   = "plugin.unhealthy"
+	EventPluginCrashed     = "plugin.crashed"
+	EventPluginRestarted   = "plugin.restarted"
+	EventPluginCrashLoop   = "plugin.crash_loop"
+	EventPluginWatching    = "plugin.watching"
+	EventPluginUnloaded    = "plugin.unloaded"
+	EventPluginEnabled     = "plugin.enabled"
+	EventPluginDisabled    = "plugin.disabled"
+	EventPolicyChanged     = "policy.changed"
+	EventPolicyObserving   = "policy.observing"
+	EventPackageInstalled  = "package.installed"
+	EventPackagePending    = "package.pending"
+	EventPackageApproved   = "package.approved"
+	EventPackageRolledBack = "package.rolled_back"
+	EventPackageRemoved    = "package.removed"
+	EventTrustChanged      = "trust.changed"
+	EventCallDenied        = "call.denied"
+	EventCallObserved      = "call.observed"
+	EventLog               = "log"
+	EventPublished         = "published"
+)
+
 // Event is something that happened in a manager: a plugin was loaded, denied something, published something.
 type Event struct {
 	// Kind is what happened, for example "plugin.loaded".

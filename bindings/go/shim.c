@@ -20,7 +20,8 @@
   X(manager_provide) X(manager_declare) X(reply_set_result) X(reply_set_error) X(subscription_new)                     \
   X(subscription_free) X(package_inspect) X(package_install) X(package_list) X(package_load) X(package_rollback)       \
   X(package_approve) X(package_remove) X(asset_list) X(asset_read) X(trust_list) X(trust_add) X(trust_revoke)          \
-  X(trust_schema) X(signature_check)
+  X(trust_schema) X(signature_check) X(isolation_report) X(manager_replace) X(manager_reload) X(manager_rollback)      \
+  X(manager_health) X(manager_probe) X(manager_reset_crash_loop) X(manager_watch) X(manager_unwatch) X(manager_watches)
 
 struct gfp_library {
 #define X(name) __typeof__(&goatflow_plugin_##name) name;
@@ -110,6 +111,7 @@ int32_t gfp_document(const gfp_library *library, int which, gfp_out *out) {
                    : which == GFP_DOCTOR        ? library->doctor(&buffer, &error)
                    : which == GFP_CONFIG_SCHEMA ? library->config_schema(&buffer, &error)
                    : which == GFP_TRUST_SCHEMA  ? library->trust_schema(&buffer, &error)
+                   : which == GFP_ISOLATION     ? library->isolation_report(&buffer, &error)
                                                 : library->policy_schema(&buffer, &error);
   return finish_buffer(status, &buffer, error, out);
 }
@@ -193,8 +195,28 @@ int32_t gfp_manager_text(const gfp_library *library, int which, uintptr_t manage
                    : which == GFP_STATS      ? library->manager_stats(handle, text, text_len, &buffer, &error)
                    : which == GFP_LOGS       ? library->manager_logs(handle, text, text_len, &buffer, &error)
                    : which == GFP_POLICY_GET ? library->policy_get(handle, text, text_len, &buffer, &error)
+                   : which == GFP_HEALTH     ? library->manager_health(handle, text, text_len, &buffer, &error)
+                   : which == GFP_PROBE      ? library->manager_probe(handle, text, text_len, &buffer, &error)
+                   : which == GFP_RESET_CRASH_LOOP
+                       ? library->manager_reset_crash_loop(handle, text, text_len, &buffer, &error)
                                              : library->manager_enable(handle, text, text_len, &error);
   return finish_buffer(status, &buffer, error, out);
+}
+
+int32_t gfp_exchange(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
+                     const char *options, size_t options_len, gfp_out *out) {
+  const goatflow_plugin_manager *handle = HANDLE(manager, manager);
+  goatflow_plugin_buffer report = {0};
+  const goatflow_plugin_error *error = NULL;
+  int32_t status =
+      which == GFP_REPLACE  ? library->manager_replace(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_RELOAD ? library->manager_reload(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_ROLLBACK
+          ? library->manager_rollback(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_WATCH ? library->manager_watch(handle, text, text_len, options, options_len, &report, &error)
+      : which == GFP_UNWATCH ? library->manager_unwatch(handle, text, text_len, &error)
+                             : library->manager_watches(handle, &report, &error);
+  return finish_buffer(status, &report, error, out);
 }
 
 int32_t gfp_manager_clear_logs(const gfp_library *library, uintptr_t manager, gfp_out *out) {
@@ -299,17 +321,21 @@ int32_t gfp_policy_history(const gfp_library *library, uintptr_t manager, const 
   return finish_buffer(status, &rows, error, out);
 }
 
-static goatflow_plugin_call_options call_options(const gfp_options *options, const char *request_id,
-                                                 size_t request_id_len, const char *language, size_t language_len) {
+static goatflow_plugin_call_options call_options(const gfp_options *options, const char *texts) {
   goatflow_plugin_call_options full = {0};
   full.struct_size = sizeof full;
+  full.flags = options->flags;
   full.timeout_ms = options->timeout_ms;
   full.cancellation = HANDLE(cancellation, options->cancellation);
   full.host_context = (void *)options->host_context;
-  full.request_id = request_id;
-  full.request_id_len = request_id_len;
-  full.language = language;
-  full.language_len = language_len;
+  full.request_id = texts;
+  full.request_id_len = options->request_id_len;
+  full.language = (texts += full.request_id_len);
+  full.language_len = options->language_len;
+  full.traceparent = (texts += full.language_len);
+  full.traceparent_len = options->traceparent_len;
+  full.tracestate = texts + full.traceparent_len;
+  full.tracestate_len = options->tracestate_len;
   return full;
 }
 
@@ -322,9 +348,8 @@ static int32_t finish_call(int32_t status, size_t written, const goatflow_plugin
 
 int32_t gfp_call(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                  const char *name, size_t name_len, const uint8_t *arguments, size_t arguments_len,
-                 const gfp_options *options, const char *request_id, size_t request_id_len, const char *language,
-                 size_t language_len, uint8_t *destination, size_t destination_len, gfp_out *out) {
-  goatflow_plugin_call_options full = call_options(options, request_id, request_id_len, language, language_len);
+                 const gfp_options *options, const char *texts, uint8_t *destination, size_t destination_len, gfp_out *out) {
+  goatflow_plugin_call_options full = call_options(options, texts);
   goatflow_plugin_buffer overflow = {0};
   const goatflow_plugin_error *error = NULL;
   size_t written = 0;
@@ -335,10 +360,9 @@ int32_t gfp_call(const gfp_library *library, uintptr_t manager, const char *plug
 }
 
 int32_t gfp_function_call(const gfp_library *library, uintptr_t function, const uint8_t *arguments,
-                          size_t arguments_len, const gfp_options *options, const char *request_id,
-                          size_t request_id_len, const char *language, size_t language_len, uint8_t *destination,
+                          size_t arguments_len, const gfp_options *options, const char *texts, uint8_t *destination,
                           size_t destination_len, gfp_out *out) {
-  goatflow_plugin_call_options full = call_options(options, request_id, request_id_len, language, language_len);
+  goatflow_plugin_call_options full = call_options(options, texts);
   goatflow_plugin_buffer overflow = {0};
   const goatflow_plugin_error *error = NULL;
   size_t written = 0;
@@ -379,9 +403,8 @@ void gfp_cancellation_free(const gfp_library *library, uintptr_t cancellation) {
 
 int32_t gfp_call_enqueue(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                          const char *name, size_t name_len, const uint8_t *arguments, size_t arguments_len,
-                         const gfp_options *options, const char *request_id, size_t request_id_len,
-                         const char *language, size_t language_len, uintptr_t queue, uint64_t tag, gfp_out *out) {
-  goatflow_plugin_call_options full = call_options(options, request_id, request_id_len, language, language_len);
+                         const gfp_options *options, const char *texts, uintptr_t queue, uint64_t tag, gfp_out *out) {
+  goatflow_plugin_call_options full = call_options(options, texts);
   const goatflow_plugin_operation *operation = NULL;
   const goatflow_plugin_error *error = NULL;
   int32_t status = library->manager_call_enqueue(HANDLE(manager, manager), plugin, plugin_len, name, name_len,

@@ -21,11 +21,17 @@ typedef struct gfp_out {
   uint64_t number;
 } gfp_out;
 
-// goatflow_plugin_call_options without pointers into Go memory. All zero = no options.
+// goatflow_plugin_call_options without pointers into Go memory. All zero = no options. The four texts go in one piece beside
+// it, one after the other.
 typedef struct gfp_options {
   uint64_t timeout_ms;
   uintptr_t cancellation;
   uintptr_t host_context;
+  size_t request_id_len;
+  size_t language_len;
+  size_t traceparent_len;
+  size_t tracestate_len;
+  uint32_t flags;
 } gfp_options;
 
 typedef struct gfp_completion {
@@ -46,10 +52,19 @@ typedef struct gfp_error_view {
 } gfp_error_view;
 
 // Documents that need no manager.
-enum { GFP_STATUS_TABLE, GFP_DOCTOR, GFP_CONFIG_SCHEMA, GFP_POLICY_SCHEMA, GFP_TRUST_SCHEMA };
+enum { GFP_STATUS_TABLE, GFP_DOCTOR, GFP_CONFIG_SCHEMA, GFP_POLICY_SCHEMA, GFP_TRUST_SCHEMA, GFP_ISOLATION };
 
 // Documents and actions of one plugin of a manager.
-enum { GFP_REGISTRATION, GFP_STATS, GFP_LOGS, GFP_POLICY_GET, GFP_ENABLE };
+enum {
+  GFP_REGISTRATION,
+  GFP_STATS,
+  GFP_LOGS,
+  GFP_POLICY_GET,
+  GFP_ENABLE,
+  GFP_HEALTH,
+  GFP_PROBE,
+  GFP_RESET_CRASH_LOOP
+};
 
 // Opens a library; NULL and a message to be freed by the caller when it can't be opened or lacks a function.
 gfp_library *gfp_open(const char *path, char **out_message);
@@ -78,6 +93,11 @@ int32_t gfp_manager_disable(const gfp_library *library, uintptr_t manager, const
 int32_t gfp_manager_list(const gfp_library *library, uintptr_t manager, gfp_out *out);
 int32_t gfp_manager_text(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
                          gfp_out *out);
+// Exchanges of versions, and watching; `text` is the path for GFP_REPLACE, a path or name for GFP_WATCH and GFP_UNWATCH,
+// otherwise the plugin's name.
+enum { GFP_REPLACE, GFP_RELOAD, GFP_ROLLBACK, GFP_WATCH, GFP_UNWATCH, GFP_WATCHES };
+int32_t gfp_exchange(const gfp_library *library, int which, uintptr_t manager, const char *text, size_t text_len,
+                     const char *options, size_t options_len, gfp_out *out);
 int32_t gfp_manager_clear_logs(const gfp_library *library, uintptr_t manager, gfp_out *out);
 
 int32_t gfp_policy_set(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
@@ -122,11 +142,9 @@ int32_t gfp_policy_validate(const gfp_library *library, const char *policy, size
 // out->len = length of the result; it is in destination when out->data is 0, otherwise in the buffer.
 int32_t gfp_call(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                  const char *name, size_t name_len, const uint8_t *arguments, size_t arguments_len,
-                 const gfp_options *options, const char *request_id, size_t request_id_len, const char *language,
-                 size_t language_len, uint8_t *destination, size_t destination_len, gfp_out *out);
+                 const gfp_options *options, const char *texts, uint8_t *destination, size_t destination_len, gfp_out *out);
 int32_t gfp_function_call(const gfp_library *library, uintptr_t function, const uint8_t *arguments,
-                          size_t arguments_len, const gfp_options *options, const char *request_id,
-                          size_t request_id_len, const char *language, size_t language_len, uint8_t *destination,
+                          size_t arguments_len, const gfp_options *options, const char *texts, uint8_t *destination,
                           size_t destination_len, gfp_out *out);
 int32_t gfp_function_resolve(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                              const char *name, size_t name_len, gfp_out *out);
@@ -139,8 +157,7 @@ void gfp_cancellation_free(const gfp_library *library, uintptr_t cancellation);
 // out->handle = the operation.
 int32_t gfp_call_enqueue(const gfp_library *library, uintptr_t manager, const char *plugin, size_t plugin_len,
                          const char *name, size_t name_len, const uint8_t *arguments, size_t arguments_len,
-                         const gfp_options *options, const char *request_id, size_t request_id_len,
-                         const char *language, size_t language_len, uintptr_t queue, uint64_t tag, gfp_out *out);
+                         const gfp_options *options, const char *texts, uintptr_t queue, uint64_t tag, gfp_out *out);
 int32_t gfp_operation_cancel(const gfp_library *library, uintptr_t operation);
 void gfp_operation_free(const gfp_library *library, uintptr_t operation);
 

@@ -61,8 +61,8 @@ pub unsafe extern "C" fn goatflow_plugin_manager_new(
 /// Parameters:
 /// - `manager`: the manager.
 /// - `timeout_ms`: longest wait in milliseconds.
-/// - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "drained", "calls_running", "error"}]}`; release
-///   with `goatflow_plugin_buffer_free`.
+/// - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "outcome": "stopped|killed|still_busy", "drained",
+///   "calls_running", "error"}]}`; release with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
 /// Threads: any; not from a callback, unless `timeout_ms` is 0.
@@ -194,8 +194,8 @@ pub unsafe extern "C" fn goatflow_plugin_manager_unload(
 ///
 /// Parameters:
 /// - `manager`: the manager.
-/// - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings"}`,
-///   by name; release with `goatflow_plugin_buffer_free`.
+/// - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings", "state",
+///   "generation", "previous", "probation", …}`, by name; release with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
 ///
 /// Threads: any.

@@ -17,7 +17,7 @@ use super::user_data::{UserData, goatflow_plugin_finalizer_fn};
 use crate::error::{Error, ErrorCode, Result};
 use crate::manager::{Manager, Operation, Outcome};
 
-/// A call that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
+/// A call, or an exchange of versions, that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
 pub struct goatflow_plugin_operation {
     _private: [u8; 0],
 }
@@ -37,13 +37,13 @@ pub type goatflow_plugin_completion_fn = Option<
     ),
 >;
 
-type CompletionFunction = unsafe extern "C" fn(*mut c_void, i32, *const u8, usize, *const c_char, usize);
+pub(super) type CompletionFunction = unsafe extern "C" fn(*mut c_void, i32, *const u8, usize, *const c_char, usize);
 
 static OPERATIONS: Table<Waitable> = Table::new(0xA6, "operation");
 
 /// An operation whose outcome can be waited for.
 #[derive(Default)]
-struct Waitable {
+pub(super) struct Waitable {
     operation: OnceLock<Arc<Operation>>,
     state: Mutex<State>,
     done: Condvar,
@@ -62,7 +62,7 @@ impl Waitable {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, outcome: Outcome) {
+    pub(super) fn finish(&self, outcome: Outcome) {
         *self.lock() = State::Done(outcome);
         self.done.notify_all();
     }
@@ -87,13 +87,13 @@ impl Waitable {
 }
 
 /// A completion callback of the host.
-struct Completion {
-    function: CompletionFunction,
-    user_data: UserData,
+pub(super) struct Completion {
+    pub(super) function: CompletionFunction,
+    pub(super) user_data: UserData,
 }
 
 impl Completion {
-    fn call(self, outcome: &Outcome) {
+    pub(super) fn call(self, outcome: &Outcome) {
         let (status, error) = match outcome {
             Ok(_) => (0, None),
             Err(error) => (error.code().number(), Some(error.to_json().to_string())),
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn goatflow_plugin_manager_call_async(
     guard(out_error, move || {
         let out = args.optional_out(out_operation);
         if completion.is_none() && out.is_none() {
-            return Err(Error::new(ErrorCode::ArgumentNull, "`completion` and `out_operation` are both NULL"));
+            return Err(both_null());
         }
         let completion = completion.map(|function| Completion { function, user_data });
         let call = Start::read(args, manager, plugin, plugin_len, function, function_len, arguments, arguments_len)?;
@@ -266,7 +266,12 @@ impl<'call> Start<'call> {
     }
 }
 
-fn hand_out(
+/// Error of a start whose outcome would reach nobody.
+pub(super) fn both_null() -> Error {
+    Error::new(ErrorCode::ArgumentNull, "`completion` and `out_operation` are both NULL")
+}
+
+pub(super) fn hand_out(
     out: Option<super::args::Out<'_, *const goatflow_plugin_operation>>,
     waitable: Arc<Waitable>,
 ) -> Result<()> {
@@ -279,7 +284,7 @@ fn hand_out(
 /// Wait for the outcome of a call. It can be taken once.
 ///
 /// Parameters:
-/// - `operation`: the call, started by `goatflow_plugin_manager_call_async`.
+/// - `operation`: what was started by a function whose name ends in `_async`; the answer of an exchange is its report.
 /// - `timeout_ms`: longest wait in milliseconds; 0 = only look.
 /// - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
 /// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.

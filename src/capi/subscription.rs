@@ -31,9 +31,12 @@ static SUBSCRIPTIONS: Table<Subscription> = Table::new(0xA5, "subscription");
 ///
 /// Parameters:
 /// - `manager`: the manager.
-/// - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. Kinds:
-///   "plugin.loaded", "plugin.unloaded", "plugin.enabled", "plugin.disabled", "policy.changed", "call.denied", "log",
-///   "published".
+/// - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. `plugin.swapped`
+///   tells what routes, widgets, jobs and so on a new version added, removed and changed. Kinds: "plugin.loaded",
+///   "plugin.swapping", "plugin.swapped", "plugin.drained", "plugin.rolled_back", "plugin.failed", "plugin.unhealthy",
+///   "plugin.crashed", "plugin.restarted", "plugin.crash_loop", "plugin.watching", "plugin.unloaded", "plugin.enabled", "plugin.disabled",
+///   "policy.changed", "policy.observing", "package.installed", "package.pending", "package.approved", "package.rolled_back",
+///   "package.removed", "trust.changed", "call.denied", "call.observed", "log", "published".
 /// - `callback`: takes the events.
 /// - `user_data`: handed to the callback.
 /// - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this

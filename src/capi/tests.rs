@@ -5,8 +5,8 @@ use std::ptr::{null, null_mut};
 
 use super::guard::with_panic;
 use super::{
-    buffer, call, cancellation, error, function, host, manager, operation, package, policy, policy_learning, queue,
-    subscription, trust, version,
+    buffer, call, cancellation, error, exchange, function, host, lifecycle, manager, operation, package, policy,
+    policy_learning, queue, subscription, trust, version, watch,
 };
 use crate::error::ErrorCode;
 
@@ -33,6 +33,52 @@ fn statuses() -> Vec<(&'static str, i32)> {
         injected!(version::goatflow_plugin_status_table(null_mut(), null_mut())),
         injected!(version::goatflow_plugin_doctor(null_mut(), null_mut())),
         injected!(version::goatflow_plugin_config_schema(null_mut(), null_mut())),
+        injected!(version::goatflow_plugin_isolation_report(null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_replace(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_reload(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_rollback(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_health(null(), null(), 0, null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_probe(null(), null(), 0, null_mut(), null_mut())),
+        injected!(lifecycle::goatflow_plugin_manager_reset_crash_loop(null(), null(), 0, null_mut(), null_mut())),
+        injected!(exchange::goatflow_plugin_manager_replace_async(
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            None,
+            null_mut(),
+            None,
+            null_mut(),
+            null_mut()
+        )),
+        injected!(exchange::goatflow_plugin_manager_reload_async(
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            None,
+            null_mut(),
+            None,
+            null_mut(),
+            null_mut()
+        )),
+        injected!(exchange::goatflow_plugin_manager_rollback_async(
+            null(),
+            null(),
+            0,
+            null(),
+            0,
+            None,
+            null_mut(),
+            None,
+            null_mut(),
+            null_mut()
+        )),
+        injected!(watch::goatflow_plugin_manager_watch(null(), null(), 0, null(), 0, null_mut(), null_mut())),
+        injected!(watch::goatflow_plugin_manager_unwatch(null(), null(), 0, null_mut())),
+        injected!(watch::goatflow_plugin_manager_watches(null(), null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_new(null(), 0, null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_shutdown(null(), 0, null_mut(), null_mut())),
         injected!(manager::goatflow_plugin_manager_load(null(), null(), 0, null(), 0, null_mut(), null_mut())),

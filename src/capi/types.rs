@@ -1,15 +1,21 @@
 //! Structs that cross the boundary.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 use super::args::{Args, Sized32};
 use super::cancellation::{CANCELLATIONS, goatflow_plugin_cancellation};
 use crate::error::{Error, ErrorCode, Result};
 use crate::manager::CallOptions;
-use crate::plugin::{Cancellation, Origin};
+use crate::plugin::{Cancellation, Origin, TraceContext};
 
 /// Longest request id and language, in bytes.
 const MAX_LABEL: usize = 128;
+
+/// Flag of a call: where the plugin is a process, so that the calling thread would only wait for it, fail at once with
+/// `…_STATUS_LIFECYCLE_PENDING`; nothing was called, and the call can be started asynchronously instead. For hosts whose
+/// threads are dear. Without effect on asynchronous calls, and in callbacks, where calls are nested.
+pub const GOATFLOW_PLUGIN_CALL_NO_WAITING: u32 = 1;
 
 /// How a call is to be made. Set `struct_size` to `sizeof(goatflow_plugin_call_options)` and everything else to zero, then
 /// the fields you need.
@@ -18,7 +24,7 @@ const MAX_LABEL: usize = 128;
 pub struct goatflow_plugin_call_options {
     /// Size of this struct.
     pub struct_size: u32,
-    /// 0; for later versions.
+    /// `GOATFLOW_PLUGIN_CALL_…`, or 0.
     pub flags: u32,
     /// Longest time for the call in milliseconds; 0 = the plugin's policy decides. Never longer than the policy's.
     pub timeout_ms: u64,
@@ -34,6 +40,15 @@ pub struct goatflow_plugin_call_options {
     pub language: *const c_char,
     /// Length of `language` in bytes.
     pub language_len: usize,
+    /// W3C `traceparent` of the caller, which native plugins are handed; NULL = none. Check what strangers sent: a text that
+    /// is not one fails the call.
+    pub traceparent: *const c_char,
+    /// Length of `traceparent` in bytes.
+    pub traceparent_len: usize,
+    /// W3C `tracestate` that belongs to `traceparent`; NULL = none.
+    pub tracestate: *const c_char,
+    /// Length of `tracestate` in bytes.
+    pub tracestate_len: usize,
 }
 
 // SAFETY: repr(C) plain data, all zero is valid (NULL pointers and 0), begins with a u32.
@@ -92,7 +107,7 @@ pub(super) fn start(bytes: &[u8]) -> *const u8 {
 /// The options of a call; NULL is the default.
 pub(super) fn call_options(args: Args<'_>, options: *const goatflow_plugin_call_options) -> Result<CallOptions> {
     let options = args.sized(options, "options")?;
-    if options.flags != 0 {
+    if options.flags & !GOATFLOW_PLUGIN_CALL_NO_WAITING != 0 {
         return Err(Error::new(ErrorCode::ArgumentUnsupportedOption, "`options->flags` has unknown bits"));
     }
     let cancellation = args.optional_handle(&CANCELLATIONS, options.cancellation, "options->cancellation")?;
@@ -104,20 +119,25 @@ pub(super) fn call_options(args: Args<'_>, options: *const goatflow_plugin_call_
             format!("`options->request_id` and `options->language` have at most {MAX_LABEL} bytes"),
         ));
     }
+    let trace = TraceContext::parse(
+        args.text(options.traceparent, options.traceparent_len, "options->traceparent")?,
+        args.text(options.tracestate, options.tracestate_len, "options->tracestate")?,
+    )?;
     let label = |text: &str| (!text.is_empty()).then(|| text.into());
     Ok(CallOptions {
         timeout_ms: options.timeout_ms,
+        no_waiting: options.flags & GOATFLOW_PLUGIN_CALL_NO_WAITING != 0,
         cancellation: cancellation.map_or_else(Cancellation::default, |cancellation| (*cancellation).clone()),
         origin: Origin {
             host_context: options.host_context.expose_provenance(),
             request_id: label(request_id),
             language: label(language),
-            trace: None,
+            trace: trace.map(Arc::new),
         },
     })
 }
 
 const _: () = {
-    assert!(size_of::<goatflow_plugin_call_options>() == 64);
+    assert!(size_of::<goatflow_plugin_call_options>() == 96);
     assert!(size_of::<goatflow_plugin_host_call>() == 136);
 };

@@ -9,6 +9,7 @@ use super::guard::{guard, guard_value};
 use crate::doctor;
 use crate::error::{Error, ErrorCode};
 use crate::manager::Config;
+use crate::runtime::process::jail::Jail;
 
 /// Version of the ABI: the soname carries it.
 pub const ABI_VERSION: u32 = 1;
@@ -138,6 +139,36 @@ pub unsafe extern "C" fn goatflow_plugin_doctor(
     let args = unsafe { Args::trusted() };
     guard(out_error, || {
         args.out(out_json, "out_json")?.set(doctor::report().into());
+        Ok(())
+    })
+}
+
+/// Get how well this machine can isolate native plugins, layer by layer, and what to do about what is missing.
+///
+/// Nothing is remembered: each call builds a real jail, runs the library's launcher in it and takes it down again, which costs
+/// some milliseconds and processes that end before it returns.
+///
+/// Parameters:
+/// - `out_json`: JSON object `{"level", "layers": [{"name", "state", …}]}`; release with `goatflow_plugin_buffer_free`.
+/// - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+///
+/// Threads: any.
+/// Errors: `…_STATUS_ENVIRONMENT_UNSUPPORTED` where native plugins can't run at all, `…_STATUS_ENVIRONMENT_…` when no jail can
+/// be built, `…_STATUS_ARGUMENT_NULL`.
+/// Since: ABI 1.
+///
+/// # Safety
+/// The out pointers are NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn goatflow_plugin_isolation_report(
+    out_json: *mut goatflow_plugin_buffer,
+    out_error: *mut *const goatflow_plugin_error,
+) -> i32 {
+    // SAFETY: the contract in this function's documentation.
+    let args = unsafe { Args::trusted() };
+    guard(out_error, || {
+        let out = args.out(out_json, "out_json")?;
+        out.set(Jail::new()?.report_default()?.to_json().into());
         Ok(())
     })
 }

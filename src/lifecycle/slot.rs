@@ -38,6 +38,8 @@ pub struct Slot {
     generations: AtomicU64,
     /// A generation is being exchanged.
     swapping: AtomicBool,
+    /// What serves is a process.
+    is_process: AtomicBool,
     /// The manager was shut down.
     retired: AtomicBool,
 }
@@ -86,6 +88,7 @@ impl Slot {
             alive: Mutex::default(),
             generations: AtomicU64::new(0),
             swapping: AtomicBool::new(false),
+            is_process: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
     }
@@ -111,6 +114,7 @@ impl Slot {
     pub fn swap(&self, generation: Option<Arc<Live>>) -> Result<Option<Arc<Live>>> {
         if let Some(next) = &generation {
             next.advance(State::Serving)?;
+            self.is_process.store(next.plugin.is_process(), Ordering::Relaxed);
         }
         let before = self.serving.swap(generation);
         if let Some(before) = &before {
@@ -128,6 +132,12 @@ impl Slot {
     /// The way back.
     pub fn standby(&self) -> MutexGuard<'_, Option<Standby>> {
         self.standby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when what serves is a process: whoever calls it only waits. About to change while it is exchanged.
+    #[must_use]
+    pub fn is_process(&self) -> bool {
+        self.is_process.load(Ordering::Relaxed)
     }
 
     /// The right to exchange the generation. Fails when somebody else has it.

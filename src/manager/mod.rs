@@ -13,6 +13,7 @@ mod policies;
 mod policy_watch;
 mod probing;
 mod reports;
+mod starting;
 mod stopping;
 mod swapping;
 mod trials;
@@ -49,7 +50,11 @@ use self::watching::Watches;
 pub use crate::lifecycle::operation::{Done, Outcome};
 pub use crate::lifecycle::{Operation, Subscription};
 pub use config::Config;
+pub use starting::Change;
 pub use swapping::ReplaceOptions;
+
+/// Started calls of one process that are served at the same time: each holds a worker thread, all of which are shared.
+const PROCESS_WIDTH: u32 = 64;
 
 /// Runs plugins. Thread-safe; share it in an [`Arc`].
 pub struct Manager {
@@ -77,6 +82,8 @@ pub struct Manager {
 pub struct CallOptions {
     /// Longest time for the call, in milliseconds; 0 = the plugin's policy decides. Never longer than the policy's.
     pub timeout_ms: u64,
+    /// Refuse the call before it begins where this thread would only wait for a process, and no call is around it.
+    pub no_waiting: bool,
     /// Stops the call.
     pub cancellation: Cancellation,
     /// What host callbacks are told.
@@ -182,7 +189,7 @@ impl Manager {
     ) -> Result<Arc<Operation>> {
         self.check_running()?;
         let slot = self.registry.loaded(plugin)?;
-        let width = slot.sandbox.policy.snapshot().policy.limits().instances;
+        let width = width_of(&slot);
         let mut context = self.context(&slot, &options);
         // A switch of its own, besides the caller's: stopping one call must not stop others that share the caller's.
         context.cancellation = Cancellation::either(Cancellation::new(), context.cancellation);
@@ -267,7 +274,9 @@ impl Manager {
     /// Context of a call that blocks this thread: nested in the call whose host callback runs here, if one does.
     fn blocking_context(&self, slot: &Slot, options: &CallOptions) -> Result<CallContext> {
         let context = self.context(slot, options);
-        let Some(around) = around() else { return Ok(context) };
+        let Some(around) = around() else {
+            return if options.no_waiting && slot.is_process() { Err(would_wait(slot)) } else { Ok(context) };
+        };
         if around.depth() > MAX_CALL_DEPTH {
             return Err(Error::new(
                 ErrorCode::PolicyCallDepth,
@@ -291,6 +300,22 @@ impl Function {
         let context = self.manager.blocking_context(&self.slot, options)?;
         self.slot.call(&context, &self.name, arguments, result)
     }
+}
+
+/// Calls of a plugin that are served at the same time when they are started asynchronously.
+fn width_of(slot: &Slot) -> u32 {
+    let in_force = slot.sandbox.policy.snapshot();
+    let limits = in_force.policy.limits();
+    match limits.concurrent_calls {
+        _ if !slot.is_process() => limits.instances,
+        0 => PROCESS_WIDTH,
+        limit => limit.min(PROCESS_WIDTH),
+    }
+}
+
+fn would_wait(slot: &Slot) -> Error {
+    let problem = format!("plugin \"{}\" is a process, and this thread would wait for it (start the call)", slot.name);
+    Error::new(ErrorCode::LifecyclePending, problem).with_plugin(&slot.name)
 }
 
 impl Provider for Arc<Translations> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use super::trace::TraceContext;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -40,15 +41,6 @@ pub struct Origin {
     pub language: Option<Arc<str>>,
     /// W3C trace context of the caller; handed to native plugins.
     pub trace: Option<Arc<TraceContext>>,
-}
-
-/// W3C trace context, as the two headers say it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceContext {
-    /// `traceparent`.
-    pub parent: String,
-    /// `tracestate`; may be empty.
-    pub state: String,
 }
 
 impl CallContext {

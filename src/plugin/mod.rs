@@ -6,6 +6,7 @@ pub mod manifest;
 pub mod name;
 pub mod recovery;
 pub mod registration;
+pub mod trace;
 
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use serde_json::Value;
 
 use crate::error::Result;
 pub use artifact::Artifact;
-pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin, TraceContext};
+pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin};
 pub use manifest::{Manifest, RuntimeKind};
 pub use recovery::Recovery;
 pub use registration::Registration;
+pub use trace::TraceContext;
 
 /// Takes the bytes of a result while they still lie in the plugin's memory.
 pub type ResultSink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -64,6 +66,11 @@ pub trait Plugin: Send + Sync {
     /// Frees what can be made again: the plugin is only kept for a way back. Calls that are under way end where they are.
     fn rest(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// True when a process answers calls, so that the thread of the caller only waits.
+    fn is_process(&self) -> bool {
+        false
     }
 
     /// State of the plugin's process, its protocol and its jail; `None` for a plugin without one.

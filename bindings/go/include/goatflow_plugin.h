@@ -235,9 +235,11 @@ enum goatflow_plugin_status {
 #define GOATFLOW_PLUGIN_ANY_REVISION UINT64_MAX
 
 /**
- * Version of the ABI: the soname carries it.
+ * Flag of a call: where the plugin is a process, so that the calling thread would only wait for it, fail at once with
+ * `…_STATUS_LIFECYCLE_PENDING`; nothing was called, and the call can be started asynchronously instead. For hosts whose
+ * threads are dear. Without effect on asynchronous calls, and in callbacks, where calls are nested.
  */
-#define ABI_VERSION 1
+#define GOATFLOW_PLUGIN_CALL_NO_WAITING 1
 
 /**
  * A switch that stops the calls that were made with it. Release with `goatflow_plugin_cancellation_free`.
@@ -260,7 +262,7 @@ typedef struct goatflow_plugin_function goatflow_plugin_function;
 typedef struct goatflow_plugin_manager goatflow_plugin_manager;
 
 /**
- * A call that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
+ * A call, or an exchange of versions, that runs on a thread of the library. Release with `goatflow_plugin_operation_free`.
  */
 typedef struct goatflow_plugin_operation goatflow_plugin_operation;
 
@@ -310,7 +312,7 @@ typedef struct goatflow_plugin_call_options {
      */
     uint32_t struct_size;
     /**
-     * 0; for later versions.
+     * `GOATFLOW_PLUGIN_CALL_…`, or 0.
      */
     uint32_t flags;
     /**
@@ -341,7 +343,44 @@ typedef struct goatflow_plugin_call_options {
      * Length of `language` in bytes.
      */
     size_t language_len;
+    /**
+     * W3C `traceparent` of the caller, which native plugins are handed; NULL = none. Check what strangers sent: a text that
+     * is not one fails the call.
+     */
+    const char *traceparent;
+    /**
+     * Length of `traceparent` in bytes.
+     */
+    size_t traceparent_len;
+    /**
+     * W3C `tracestate` that belongs to `traceparent`; NULL = none.
+     */
+    const char *tracestate;
+    /**
+     * Length of `tracestate` in bytes.
+     */
+    size_t tracestate_len;
 } goatflow_plugin_call_options;
+
+/**
+ * Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
+ * success.
+ *
+ * Runs on a thread of the library. May call the library, and wait for other calls. Must not unwind.
+ */
+typedef void (*goatflow_plugin_completion_fn)(void *user_data,
+                                              int32_t status,
+                                              const uint8_t *result,
+                                              size_t result_len,
+                                              const char *error_json,
+                                              size_t error_json_len);
+
+/**
+ * Releases the `user_data` of a callback.
+ *
+ * Runs exactly once, after the last callback has returned, also when the registration failed; on any thread.
+ */
+typedef void (*goatflow_plugin_finalizer_fn)(void *user_data);
 
 /**
  * One call that a plugin makes of the host, after it passed the sandbox. Everything in it is valid during the callback
@@ -433,26 +472,6 @@ typedef struct goatflow_plugin_host_call {
 typedef int32_t (*goatflow_plugin_host_fn)(void *user_data,
                                            const struct goatflow_plugin_host_call *call,
                                            const struct goatflow_plugin_reply *reply);
-
-/**
- * Releases the `user_data` of a callback.
- *
- * Runs exactly once, after the last callback has returned, also when the registration failed; on any thread.
- */
-typedef void (*goatflow_plugin_finalizer_fn)(void *user_data);
-
-/**
- * Takes the outcome of a call, once. `result` and `error_json` are valid during the callback only; `error_json` is NULL on
- * success.
- *
- * Runs on a thread of the library. May call the library, and wait for other calls. Must not unwind.
- */
-typedef void (*goatflow_plugin_completion_fn)(void *user_data,
-                                              int32_t status,
-                                              const uint8_t *result,
-                                              size_t result_len,
-                                              const char *error_json,
-                                              size_t error_json_len);
 
 /**
  * The outcome of one asynchronous call.
@@ -717,6 +736,97 @@ int32_t goatflow_plugin_error_retryable(const struct goatflow_plugin_error *erro
 void goatflow_plugin_error_free(const struct goatflow_plugin_error *error);
 
 /**
+ * Start `goatflow_plugin_manager_replace` on a thread of the library, and return at once.
+ *
+ * Cancelling the operation has no effect: an exchange ends by itself, within the times that are configured.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path; copied.
+ * - `options_json`, `options_json_len`: as for `goatflow_plugin_manager_replace`; copied.
+ * - `completion`: takes the report, exactly once; may be NULL when `out_operation` is given.
+ * - `user_data`: handed to `completion`.
+ * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after `completion`, also when this function fails.
+ * - `out_operation`: the exchange; release with `goatflow_plugin_operation_free`; may be NULL when `completion` is given.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any, also from callbacks of the same plugin.
+ * Errors: `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_LIFECYCLE_OVERLOADED`, `…_STATUS_ARGUMENT_…`; `completion` is not called
+ * then. Everything else is the outcome's.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `completion` and `finalizer` can be called from any thread with `user_data`
+ * until the finalizer has run; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_replace_async(const struct goatflow_plugin_manager *manager,
+                                              const char *path,
+                                              size_t path_len,
+                                              const char *options_json,
+                                              size_t options_json_len,
+                                              goatflow_plugin_completion_fn completion,
+                                              void *user_data,
+                                              goatflow_plugin_finalizer_fn finalizer,
+                                              const struct goatflow_plugin_operation **out_operation,
+                                              const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start `goatflow_plugin_manager_reload` on a thread of the library, and return at once.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin; copied.
+ * - `options_json`, `options_json_len`: as for `goatflow_plugin_manager_replace`; copied.
+ * - `completion`, `user_data`, `finalizer`, `out_operation`: as for `goatflow_plugin_manager_replace_async`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_replace_async`.
+ * Errors: as `goatflow_plugin_manager_replace_async`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * As `goatflow_plugin_manager_replace_async`.
+ */
+int32_t goatflow_plugin_manager_reload_async(const struct goatflow_plugin_manager *manager,
+                                             const char *plugin,
+                                             size_t plugin_len,
+                                             const char *options_json,
+                                             size_t options_json_len,
+                                             goatflow_plugin_completion_fn completion,
+                                             void *user_data,
+                                             goatflow_plugin_finalizer_fn finalizer,
+                                             const struct goatflow_plugin_operation **out_operation,
+                                             const struct goatflow_plugin_error **out_error);
+
+/**
+ * Start `goatflow_plugin_manager_rollback` on a thread of the library, and return at once.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin; copied.
+ * - `options_json`, `options_json_len`: as for `goatflow_plugin_manager_replace`; copied.
+ * - `completion`, `user_data`, `finalizer`, `out_operation`: as for `goatflow_plugin_manager_replace_async`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_replace_async`.
+ * Errors: as `goatflow_plugin_manager_replace_async`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * As `goatflow_plugin_manager_replace_async`.
+ */
+int32_t goatflow_plugin_manager_rollback_async(const struct goatflow_plugin_manager *manager,
+                                               const char *plugin,
+                                               size_t plugin_len,
+                                               const char *options_json,
+                                               size_t options_json_len,
+                                               goatflow_plugin_completion_fn completion,
+                                               void *user_data,
+                                               goatflow_plugin_finalizer_fn finalizer,
+                                               const struct goatflow_plugin_operation **out_operation,
+                                               const struct goatflow_plugin_error **out_error);
+
+/**
  * Find a function of a plugin, so that calls need not look it up.
  *
  * The handle stays valid when the plugin is unloaded and loaded again. Whether the plugin knows the function shows when it
@@ -916,6 +1026,183 @@ int32_t goatflow_plugin_reply_set_error(const struct goatflow_plugin_reply *repl
                                         const struct goatflow_plugin_error **out_error);
 
 /**
+ * Put what is at a path in place of the loaded plugin of the same name, without losing a call.
+ *
+ * The new version is verified, compiled, started and asked whether it is healthy beside the old one, which serves on
+ * meanwhile, and for good when any of that fails. Then new calls go to the new version, and calls of the old one end there.
+ * For a while it is held against the old one, and taken back by itself when it is much worse. Functions that were resolved
+ * stay valid.
+ *
+ * ```c
+ * const goatflow_plugin_manager *manager = NULL;
+ * const goatflow_plugin_error *error = NULL;
+ * goatflow_plugin_buffer report = {NULL, 0, 0};
+ *
+ * if (goatflow_plugin_manager_replace(manager, "stats-2.zip", 11, NULL, 0, &report, &error) == GOATFLOW_PLUGIN_STATUS_OK) {
+ *     printf("%.*s\n", (int)report.len, (const char *)report.data);
+ * } else {
+ *     printf("the old version serves on: %s\n", goatflow_plugin_error_message(error));
+ * }
+ * goatflow_plugin_buffer_free(&report);
+ * goatflow_plugin_error_free(error);
+ * ```
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `path`, `path_len`: UTF-8 path, as for `goatflow_plugin_manager_load`.
+ * - `options_json`, `options_json_len`: JSON object `{"drain_ms": …, "probe": bool, "probation_ms": …}`, each optional: how
+ *   long to wait for calls of the old version (absent = the time that its policy gives a call, at most 30 s; 0 = not at all),
+ *   whether the new one must show that it is healthy (absent = yes), how long it is held against the old one (absent = what
+ *   the policy says; 0 = not at all); `(NULL, 0)` = none of them.
+ * - `out_report_json`: JSON object `{"plugin", "kind": "replaced", "old_version", "new_version", "old_generation", "generation",
+ *   "enabled", "drained", "calls_running", "probation_ms", "changes", "asks_for_more", "collisions", "warnings"}`; release
+ *   with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only, `step` in its detail says how far it came; release with
+ *   `goatflow_plugin_error_free`.
+ *
+ * Threads: any; not from a callback of the same plugin, unless `drain_ms` is 0.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND` when no plugin of that name is loaded, `…_STATUS_LIFECYCLE_SWAPPING` when
+ * another exchange of it is under way, `…_STATUS_LIFECYCLE_IN_CALLBACK`, `…_STATUS_PLUGIN_UNHEALTHY`; otherwise as
+ * `goatflow_plugin_manager_load`. After an error the old version serves on.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_replace(const struct goatflow_plugin_manager *manager,
+                                        const char *path,
+                                        size_t path_len,
+                                        const char *options_json,
+                                        size_t options_json_len,
+                                        struct goatflow_plugin_buffer *out_report_json,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * Load a plugin again from where it came from, an installed package in its current version, and put that in place of what
+ * serves, as `goatflow_plugin_manager_replace`.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `options_json`, `options_json_len`: as for `goatflow_plugin_manager_replace`.
+ * - `out_report_json`: as for `goatflow_plugin_manager_replace`, with `"kind": "reloaded"`; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_replace`.
+ * Errors: as `goatflow_plugin_manager_replace`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_reload(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       const char *options_json,
+                                       size_t options_json_len,
+                                       struct goatflow_plugin_buffer *out_report_json,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Put the version before the one that serves back into service, without losing a call. For an installed package, the record
+ * of installed packages says the same afterwards.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `options_json`, `options_json_len`: as for `goatflow_plugin_manager_replace`.
+ * - `out_report_json`: as for `goatflow_plugin_manager_replace`, with `"kind": "rolled_back"`; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: as `goatflow_plugin_manager_replace`.
+ * Errors: `…_STATUS_LIFECYCLE_NO_PREVIOUS` when there is no version to go back to; otherwise as
+ * `goatflow_plugin_manager_replace`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_rollback(const struct goatflow_plugin_manager *manager,
+                                         const char *plugin,
+                                         size_t plugin_len,
+                                         const char *options_json,
+                                         size_t options_json_len,
+                                         struct goatflow_plugin_buffer *out_report_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
+ * Get what is known about the health of a plugin; calls nothing.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_json`: JSON object `{"plugin", "state": "unknown|healthy|unhealthy|crash_loop", "consecutive_failures", "last_probe",
+ *   "recovery"}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_health(const struct goatflow_plugin_manager *manager,
+                                       const char *plugin,
+                                       size_t plugin_len,
+                                       struct goatflow_plugin_buffer *out_json,
+                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Ask a plugin now whether it is healthy. Blocks at most for the configured time (`health.timeout_ms`).
+ *
+ * A plugin that is out of service, or is being asked already, is not asked.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_json`: as for `goatflow_plugin_manager_health`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`. A plugin that is not
+ * healthy is no error here: see the report.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_probe(const struct goatflow_plugin_manager *manager,
+                                      const char *plugin,
+                                      size_t plugin_len,
+                                      struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Forget the failures of a plugin, so that one that failed too often is started again.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `plugin`, `plugin_len`: name of the plugin.
+ * - `out_json`: as for `goatflow_plugin_manager_health`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_PLUGIN_NOT_FOUND`, `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_reset_crash_loop(const struct goatflow_plugin_manager *manager,
+                                                 const char *plugin,
+                                                 size_t plugin_len,
+                                                 struct goatflow_plugin_buffer *out_json,
+                                                 const struct goatflow_plugin_error **out_error);
+
+/**
  * Make a manager.
  *
  * Parameters:
@@ -945,8 +1232,8 @@ int32_t goatflow_plugin_manager_new(const char *config_json,
  * Parameters:
  * - `manager`: the manager.
  * - `timeout_ms`: longest wait in milliseconds.
- * - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "drained", "calls_running", "error"}]}`; release
- *   with `goatflow_plugin_buffer_free`.
+ * - `out_report_json`: JSON object `{"drained", "plugins": [{"plugin", "outcome": "stopped|killed|still_busy", "drained",
+ *   "calls_running", "error"}]}`; release with `goatflow_plugin_buffer_free`.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any; not from a callback, unless `timeout_ms` is 0.
@@ -1039,8 +1326,8 @@ int32_t goatflow_plugin_manager_unload(const struct goatflow_plugin_manager *man
  *
  * Parameters:
  * - `manager`: the manager.
- * - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings"}`,
- *   by name; release with `goatflow_plugin_buffer_free`.
+ * - `out_json`: JSON array of `{"name", "version", "description", "runtime", "enabled", "origin", "policy", "warnings", "state",
+ *   "generation", "previous", "probation", …}`, by name; release with `goatflow_plugin_buffer_free`.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
  *
  * Threads: any.
@@ -1263,7 +1550,7 @@ int32_t goatflow_plugin_manager_call_enqueue(const struct goatflow_plugin_manage
  * Wait for the outcome of a call. It can be taken once.
  *
  * Parameters:
- * - `operation`: the call, started by `goatflow_plugin_manager_call_async`.
+ * - `operation`: what was started by a function whose name ends in `_async`; the answer of an exchange is its report.
  * - `timeout_ms`: longest wait in milliseconds; 0 = only look.
  * - `out_result`: the answer, empty when the plugin answers nothing; release with `goatflow_plugin_buffer_free`.
  * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
@@ -1902,9 +2189,12 @@ void goatflow_plugin_queue_free(const struct goatflow_plugin_queue *queue);
  *
  * Parameters:
  * - `manager`: the manager.
- * - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. Kinds:
- *   "plugin.loaded", "plugin.unloaded", "plugin.enabled", "plugin.disabled", "policy.changed", "call.denied", "log",
- *   "published".
+ * - `filter_json`, `filter_json_len`: `{"kinds": [kind, …], "plugin": name}`, each optional; `(NULL, 0)` = all. `plugin.swapped`
+ *   tells what routes, widgets, jobs and so on a new version added, removed and changed. Kinds: "plugin.loaded",
+ *   "plugin.swapping", "plugin.swapped", "plugin.drained", "plugin.rolled_back", "plugin.failed", "plugin.unhealthy",
+ *   "plugin.crashed", "plugin.restarted", "plugin.crash_loop", "plugin.watching", "plugin.unloaded", "plugin.enabled", "plugin.disabled",
+ *   "policy.changed", "policy.observing", "package.installed", "package.pending", "package.approved", "package.rolled_back",
+ *   "package.removed", "trust.changed", "call.denied", "call.observed", "log", "published".
  * - `callback`: takes the events.
  * - `user_data`: handed to the callback.
  * - `finalizer`: releases `user_data`; may be NULL. Runs exactly once, after the last callback has returned, also when this
@@ -2136,6 +2426,27 @@ int32_t goatflow_plugin_status_table(struct goatflow_plugin_buffer *out_json,
 int32_t goatflow_plugin_doctor(struct goatflow_plugin_buffer *out_json, const struct goatflow_plugin_error **out_error);
 
 /**
+ * Get how well this machine can isolate native plugins, layer by layer, and what to do about what is missing.
+ *
+ * Nothing is remembered: each call builds a real jail, runs the library's launcher in it and takes it down again, which costs
+ * some milliseconds and processes that end before it returns.
+ *
+ * Parameters:
+ * - `out_json`: JSON object `{"level", "layers": [{"name", "state", …}]}`; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ENVIRONMENT_UNSUPPORTED` where native plugins can't run at all, `…_STATUS_ENVIRONMENT_…` when no jail can
+ * be built, `…_STATUS_ARGUMENT_NULL`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_isolation_report(struct goatflow_plugin_buffer *out_json,
+                                         const struct goatflow_plugin_error **out_error);
+
+/**
  * Get the JSON Schema of the configuration document of a manager.
  *
  * Parameters:
@@ -2151,6 +2462,76 @@ int32_t goatflow_plugin_doctor(struct goatflow_plugin_buffer *out_json, const st
  */
 int32_t goatflow_plugin_config_schema(struct goatflow_plugin_buffer *out_json,
                                       const struct goatflow_plugin_error **out_error);
+
+/**
+ * Watch what a plugin came from: whatever changes there is loaded by itself, through the same gate as everything else, and
+ * put in place of what serves. For development.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `target`, `target_len`: name of a loaded plugin, or a UTF-8 path; what is not loaded yet is loaded now, or as soon as it
+ *   can be.
+ * - `options_json`, `options_json_len`: JSON object `{"mode": "auto"|"polling", "quiet_ms": …, "poll_ms": …}`, each optional;
+ *   `(NULL, 0)` = none of them.
+ * - `out_json`: JSON object: path, plugin, how it is watched, the error of the last attempt; release with
+ *   `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_WATCH_CONFLICT` when it is watched already, `…_STATUS_LIFECYCLE_WATCH_TOO_LARGE`,
+ * `…_STATUS_LIFECYCLE_SHUT_DOWN`, `…_STATUS_ENVIRONMENT_…`, `…_STATUS_ARGUMENT_…`. A plugin that can't be loaded yet is no
+ * error here: see `error` of the result.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; the out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_watch(const struct goatflow_plugin_manager *manager,
+                                      const char *target,
+                                      size_t target_len,
+                                      const char *options_json,
+                                      size_t options_json_len,
+                                      struct goatflow_plugin_buffer *out_json,
+                                      const struct goatflow_plugin_error **out_error);
+
+/**
+ * Watch a plugin or path no more. The plugin stays loaded.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `target`, `target_len`: name of the plugin, or the path.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_LIFECYCLE_WATCH_CONFLICT` when it is not watched, `…_STATUS_ARGUMENT_…`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The inputs are readable for their lengths; `out_error` is NULL or writable.
+ */
+int32_t goatflow_plugin_manager_unwatch(const struct goatflow_plugin_manager *manager,
+                                        const char *target,
+                                        size_t target_len,
+                                        const struct goatflow_plugin_error **out_error);
+
+/**
+ * List everything that is watched: how, what is loaded from it, and why not if it could not be.
+ *
+ * Parameters:
+ * - `manager`: the manager.
+ * - `out_json`: JSON array of objects as `goatflow_plugin_manager_watch` gives; release with `goatflow_plugin_buffer_free`.
+ * - `out_error`: may be NULL; set on failure only; release with `goatflow_plugin_error_free`.
+ *
+ * Threads: any.
+ * Errors: `…_STATUS_ARGUMENT_NULL`, `…_STATUS_ARGUMENT_HANDLE`.
+ * Since: ABI 1.
+ *
+ * # Safety
+ * The out pointers are NULL or writable.
+ */
+int32_t goatflow_plugin_manager_watches(const struct goatflow_plugin_manager *manager,
+                                        struct goatflow_plugin_buffer *out_json,
+                                        const struct goatflow_plugin_error **out_error);
 
 #ifdef __cplusplus
 }  // extern "C"

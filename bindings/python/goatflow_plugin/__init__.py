@@ -30,6 +30,7 @@ from . import codes
 from ._arguments import Document, document
 from ._callbacks import HostCall, PendingReply
 from ._library import Library, check, fetch_json, functions, load_library
+from ._lifecycle import Health, IsolationReport, SwapReport
 from ._manager import Function, Manager, Subscription
 from ._operation import Cancellation, Completion, CompletionQueue, Operation
 from .codes import *  # noqa: F403
@@ -59,6 +60,13 @@ def doctor() -> Dict[str, Any]:
     """What this machine offers, and which signal handlers are in force."""
     c = functions()
     report: Dict[str, Any] = fetch_json(c, c.doctor)
+    return report
+
+
+def isolation_report() -> IsolationReport:
+    """How well this machine isolates native plugins; builds a real jail each time to find out."""
+    c = functions()
+    report: IsolationReport = fetch_json(c, c.isolation_report)
     return report
 
 
@@ -111,7 +119,9 @@ __all__ = [
     "Completion",
     "CompletionQueue",
     "Function",
+    "Health",
     "HostCall",
+    "IsolationReport",
     "Library",
     "LibraryNotFound",
     "Manager",
@@ -119,11 +129,13 @@ __all__ = [
     "PendingReply",
     "PluginError",
     "Subscription",
+    "SwapReport",
     "abi_version",
     "check_policy",
     "codes",
     "config_schema",
     "doctor",
+    "isolation_report",
     "library_version",
     "load_library",
     "policy_schema",

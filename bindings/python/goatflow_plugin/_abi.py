@@ -52,6 +52,10 @@ class CallOptions(Structure):
         ("request_id_len", c_size_t),
         ("language", c_char_p),
         ("language_len", c_size_t),
+        ("traceparent", c_char_p),
+        ("traceparent_len", c_size_t),
+        ("tracestate", c_char_p),
+        ("tracestate_len", c_size_t),
     ]
 
 
@@ -114,6 +118,9 @@ _CALL = [*_BYTES, *_BYTES, *_BYTES, _OPTIONS]
 _INTO = [c_void_p, c_size_t, c_void_p, c_void_p, c_void_p]
 """destination, destination_len, out_len, out_overflow, out_error, all as addresses."""
 
+_LISTENER = [COMPLETION_FN, c_void_p, FINALIZER_FN, _OUT_HANDLE, _OUT_ERROR]
+"""completion, user_data, finalizer, out_operation, out_error."""
+
 SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     # version
     "abi_version": (c_uint32, []),
@@ -122,6 +129,7 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "status_slug": (c_char_p, [c_int32]),
     "status_table": (_STATUS, [_OUT_BUFFER, _OUT_ERROR]),
     "doctor": (_STATUS, [_OUT_BUFFER, _OUT_ERROR]),
+    "isolation_report": (_STATUS, [_OUT_BUFFER, _OUT_ERROR]),
     "config_schema": (_STATUS, [_OUT_BUFFER, _OUT_ERROR]),
     # buffer and error
     "buffer_free": (None, [_OUT_BUFFER]),
@@ -145,6 +153,19 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "manager_stats": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "manager_logs": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
     "manager_clear_logs": (_STATUS, [_HANDLE, _OUT_ERROR]),
+    # versions in place of others
+    "manager_replace": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_reload": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_rollback": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_replace_async": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, *_LISTENER]),
+    "manager_reload_async": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, *_LISTENER]),
+    "manager_rollback_async": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, *_LISTENER]),
+    "manager_health": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_probe": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_reset_crash_loop": (_STATUS, [_HANDLE, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_watch": (_STATUS, [_HANDLE, *_BYTES, *_BYTES, _OUT_BUFFER, _OUT_ERROR]),
+    "manager_unwatch": (_STATUS, [_HANDLE, *_BYTES, _OUT_ERROR]),
+    "manager_watches": (_STATUS, [_HANDLE, _OUT_BUFFER, _OUT_ERROR]),
     # calls
     "manager_call": (_STATUS, [_HANDLE, *_CALL, _OUT_BUFFER, _OUT_ERROR]),
     "manager_call_into": (_STATUS, [_HANDLE, *_CALL, *_INTO]),

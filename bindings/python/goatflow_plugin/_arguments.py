@@ -20,6 +20,8 @@ Arguments = Any
 Document = Union[Mapping[str, Any], str, bytes, None]
 """A JSON document: a mapping, its text, or `None` for an empty one."""
 
+Trace = Union[str, Tuple[str, str]]
+"""W3C trace context: `traceparent`, or (`traceparent`, `tracestate`)."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -105,9 +107,11 @@ def call_options(
     context: Optional[int],
     request_id: Optional[str],
     language: Optional[str],
+    trace: Optional[Trace] = None,
 ) -> Optional[CallOptions]:
     """Options of one call; `None` when every one has its default. Keeps the texts it points to alive."""
-    if timeout is None and cancellation is None and context is None and request_id is None and language is None:
+    texts = request_id is None and language is None and trace is None
+    if texts and timeout is None and cancellation is None and context is None:
         return None
     options = CallOptions()
     options.struct_size = sizeof(CallOptions)
@@ -122,6 +126,10 @@ def call_options(
         options.request_id, options.request_id_len = text(request_id)
     if language is not None:
         options.language, options.language_len = text(language)
+    if trace is not None:
+        parent, state = (trace, "") if isinstance(trace, str) else trace
+        options.traceparent, options.traceparent_len = text(parent)
+        options.tracestate, options.tracestate_len = text(state)
     return options
 
 

@@ -19,6 +19,7 @@ from ._arguments import (
     Arguments,
     Destination,
     Document,
+    Trace,
     call_options,
     contexts,
     document,
@@ -47,6 +48,7 @@ from ._callbacks import (
 from ._landing import land, land_in
 from ._library import check, create, fetch, fetch_json, functions, perform
 from ._operation import Cancellation, CompletionQueue, Operation, Owned
+from ._lifecycle import Lifecycle
 from ._packages import Packages
 from .codes import EnvironmentForked, LifecycleShutDown
 from .errors import PluginError
@@ -92,12 +94,13 @@ class Function(Owned):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> bytes:
         """As `Manager.call`."""
         c = self._c
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             return land(c, c.function_call_into, (self.handle,), payload(arguments), options)
         finally:
             contexts.remove(number)
@@ -118,19 +121,20 @@ class Function(Owned):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> int:
         """As `Manager.call_into`."""
         c = self._c
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             target = (self.handle,)
             return land_in(c, c.function_call_into, target, payload(arguments), options, Destination(destination))
         finally:
             contexts.remove(number)
 
 
-class Manager(Owned, Packages):
+class Manager(Owned, Packages, Lifecycle):
     """Loads plugins and calls them. Usable from any thread; close it, or use it in a `with` block.
 
     After `close` every method raises `ArgumentHandle`. After `os.fork` every method raises `EnvironmentForked` in the
@@ -268,18 +272,20 @@ class Manager(Owned, Packages):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> bytes:
         """Calls a function of a plugin and returns its answer; empty when it answered nothing.
 
         `arguments`: bytes go to the plugin as they are, `None` is "no arguments", anything else is sent as JSON.
         `timeout`: seconds, never longer than the policy's. `context`: any object, handed to host functions of this call
-        and of the calls nested in it. `language`: for translations. The GIL is released while the plugin runs, but the
+        and of the calls nested in it. `language`: for translations. `trace`: W3C trace context, which native plugins are
+        handed; a text that is none is `ArgumentInvalid`. The GIL is released while the plugin runs, but the
         thread does not see Ctrl-C before the call ends.
         """
         c = self._c
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             target = (self.handle, *text(plugin), *text(function))
             return land(c, c.manager_call_into, target, payload(arguments), options)
         finally:
@@ -301,6 +307,7 @@ class Manager(Owned, Packages):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> int:
         """As `call`, with the answer written to `destination` (a writable buffer); returns its length.
 
@@ -309,7 +316,7 @@ class Manager(Owned, Packages):
         c = self._c
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             target = (self.handle, *text(plugin), *text(function))
             return land_in(c, c.manager_call_into, target, payload(arguments), options, Destination(destination))
         finally:
@@ -333,6 +340,7 @@ class Manager(Owned, Packages):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> bytes:
         """As `call`, without blocking the running event loop. Cancelling the task cancels the call.
 
@@ -353,6 +361,7 @@ class Manager(Owned, Packages):
                 context=context,
                 request_id=request_id,
                 language=language,
+                trace=trace,
             )
 
         return await queue_of(loop).call(loop, enqueue)
@@ -374,6 +383,7 @@ class Manager(Owned, Packages):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> Operation:
         """Starts a call whose completion arrives in `queue` with `tag`.
 
@@ -383,7 +393,7 @@ class Manager(Owned, Packages):
         sent = payload(arguments)
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             target = (self.handle, *text(plugin), *text(function), sent, len(sent), options)
             return Operation(create(c, c.manager_call_enqueue, *target, queue.handle, tag), number)
         except BaseException:
@@ -402,6 +412,7 @@ class Manager(Owned, Packages):
         context: Any = None,
         request_id: Optional[str] = None,
         language: Optional[str] = None,
+        trace: Optional[Trace] = None,
     ) -> Operation:
         """Starts a call on a thread of the library.
 
@@ -412,7 +423,7 @@ class Manager(Owned, Packages):
         sent = payload(arguments)
         number = contexts.add(context)
         try:
-            options = call_options(timeout, cancellation, number, request_id, language)
+            options = call_options(timeout, cancellation, number, request_id, language, trace)
             target = (self.handle, *text(plugin), *text(function), sent, len(sent), options)
             if completion is None:
                 operation = create(c, c.manager_call_async, *target, NO_COMPLETION_FN, None, NO_FINALIZER_FN)

@@ -153,6 +153,8 @@ class Status(enum.IntEnum):
     LIFECYCLE_SWAPPING = 612
     LIFECYCLE_NO_PREVIOUS = 613
     LIFECYCLE_STOPPED = 614
+    LIFECYCLE_WATCH_TOO_LARGE = 620
+    LIFECYCLE_WATCH_CONFLICT = 621
     HOST_FAILED = 700
     HOST_NO_PROVIDER = 701
     HOST_REPLY_INVALID = 702
@@ -1194,6 +1196,20 @@ class LifecycleStopped(LifecycleError):
     default_code = "lifecycle.stopped"
 
 
+class LifecycleWatchTooLarge(LifecycleError):
+    """``lifecycle.watch_too_large`` (620)"""
+
+    default_status = 620
+    default_code = "lifecycle.watch_too_large"
+
+
+class LifecycleWatchConflict(LifecycleError):
+    """``lifecycle.watch_conflict`` (621)"""
+
+    default_status = 621
+    default_code = "lifecycle.watch_conflict"
+
+
 class HostFailed(HostError):
     """``host.failed`` (700)"""
 
@@ -1540,6 +1556,8 @@ ERRORS: Dict[int, Type[PluginError]] = {
     612: LifecycleSwapping,
     613: LifecycleNoPrevious,
     614: LifecycleStopped,
+    620: LifecycleWatchTooLarge,
+    621: LifecycleWatchConflict,
     700: HostFailed,
     701: HostNoProvider,
     702: HostReplyInvalid,
@@ -1721,6 +1739,8 @@ __all__ = [
     "LifecycleSwapping",
     "LifecycleNoPrevious",
     "LifecycleStopped",
+    "LifecycleWatchTooLarge",
+    "LifecycleWatchConflict",
     "HostFailed",
     "HostNoProvider",
     "HostReplyInvalid",

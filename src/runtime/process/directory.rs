@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -73,10 +74,10 @@ impl PluginDirectory {
     }
 
     /// A directory for the sockets of one process of the plugin.
-    pub(super) fn new_sockets(&self) -> Result<Sockets> {
+    pub(super) fn new_sockets(self: &Arc<Self>) -> Result<Sockets> {
         let path = self.path.join(format!("s{}", self.sockets.fetch_add(1, Ordering::Relaxed)));
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| failed("make", &path, error))?;
-        Ok(Sockets { path, owner: self.owner })
+        Ok(Sockets { path, plugin: Arc::clone(self) })
     }
 }
 
@@ -93,7 +94,8 @@ impl Drop for PluginDirectory {
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) path: PathBuf,
-    owner: u32,
+    /// Stays until no process is left that could put something into it while it is being removed.
+    plugin: Arc<PluginDirectory>,
 }
 
 impl Sockets {
@@ -110,7 +112,7 @@ impl Sockets {
 
 impl Drop for Sockets {
     fn drop(&mut self) {
-        if self.owner == std::process::id() {
+        if self.plugin.owner == std::process::id() {
             let _ = remove_tree(&self.path);
         }
     }
@@ -195,7 +197,7 @@ mod tests {
         for path in [&dead, &reused, &strange] {
             std::fs::create_dir(path).unwrap();
         }
-        let directory = PluginDirectory::new(Some(base.path())).unwrap();
+        let directory = Arc::new(PluginDirectory::new(Some(base.path())).unwrap());
         let second = PluginDirectory::new(Some(base.path())).unwrap();
         assert!(!dead.exists() && !reused.exists() && strange.exists() && directory.path.exists());
         assert!(foreign.exists());
@@ -210,7 +212,10 @@ mod tests {
         let sockets = directory.new_sockets().unwrap();
         let (_listener, path) = sockets.listen().unwrap();
         assert!(std::os::unix::net::UnixStream::connect(path).is_ok());
-        drop((sockets, directory, second));
+        let path = directory.path.clone();
+        drop((directory, second));
+        assert!(path.exists(), "a process may still use it");
+        drop(sockets);
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);
     }
 }

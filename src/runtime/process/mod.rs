@@ -5,11 +5,15 @@ pub mod jail;
 #[cfg(native_plugins)]
 mod directory;
 #[cfg(native_plugins)]
+mod greeting;
+#[cfg(native_plugins)]
 mod grpc;
 #[cfg(native_plugins)]
 mod handshake;
 #[cfg(native_plugins)]
 mod host_calls;
+#[cfg(native_plugins)]
+mod late;
 #[cfg(native_plugins)]
 mod native;
 #[cfg(native_plugins)]
@@ -17,13 +21,19 @@ mod netrpc;
 #[cfg(native_plugins)]
 mod output;
 #[cfg(native_plugins)]
+mod phases;
+#[cfg(native_plugins)]
 mod removal;
+#[cfg(native_plugins)]
+mod running;
 #[cfg(native_plugins)]
 mod session;
 #[cfg(native_plugins)]
 mod spawn;
 #[cfg(native_plugins)]
 mod start;
+#[cfg(native_plugins)]
+mod supervise;
 #[cfg(native_plugins)]
 mod terms;
 

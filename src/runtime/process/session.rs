@@ -82,6 +82,12 @@ impl Ending {
         Self { code, reason: reason.into(), details: Arc::default() }
     }
 
+    /// An error of the start as the end of a process.
+    pub(super) fn of(error: &Error) -> Self {
+        let details = [("start", error.to_json())];
+        Self { code: error.code(), reason: error.to_string(), details: Arc::new(details) }
+    }
+
     /// The error that a call gets.
     pub(super) fn error(&self) -> Error {
         let error = Error::new(self.code, self.reason.clone());

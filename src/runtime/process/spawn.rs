@@ -80,8 +80,15 @@ fn start(program: &str, input: OwnedFd) -> std::io::Result<OwnedFd> {
     let mut command = Command::new(program);
     command.arg0("goatflow-launcher").env_clear();
     command.stdin(Stdio::from(input)).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = command.spawn()?;
+    let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| std::io::Error::other("a process without a number"))?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+    let opened = match pid {
+        Some(pid) => pidfd_open(pid, PidfdFlags::empty()).map_err(std::io::Error::from),
+        None => Err(std::io::Error::other("a process without a number")),
+    };
+    if opened.is_err() {
+        // Nobody else could collect it. It may have ended, and been collected by the host.
+        let _ = child.kill().and_then(|()| child.wait());
+    }
+    opened
 }

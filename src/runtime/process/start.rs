@@ -1,40 +1,28 @@
 //! From a program's bytes to a process that is ready for calls: jail → handshake → connection → register → init.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use tokio::io::Interest;
 use tokio::sync::oneshot;
 
 use super::directory::{PluginDirectory, Sockets};
+use super::greeting::{greet, peer_check};
 use super::grpc;
-use super::handshake::{self, APP_VERSION, COOKIE, Handshake, Protocol};
+use super::handshake::{APP_VERSION, COOKIE, Protocol};
 use super::host_calls::HostCalls;
-use super::jail::{Image, Jail, JailExit, JailLimits, JailReport, JailSpec, JailedChild};
+use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild, LayerState};
 use super::netrpc::NetRpcSession;
-use super::output::{self, ProcessLog};
-use super::session::{Ending, Lost, Session, wait};
+use super::output::{self, ProcessLog, TAIL_PATIENCE};
+use super::running::{OnEnd, Process, ending_of, watch, with_tail};
+use super::session::{Session, wait};
 use super::terms::Terms;
-use crate::clock;
+use crate::clock::Nanos;
 use crate::error::{Error, ErrorCode, Result};
-use crate::executor;
 use crate::host::HostApi;
 use crate::plugin::{CallContext, Cancellation, Origin, Registration, RuntimeLimits};
-
-/// How long a process may take to end on its own once its connection has ended.
-const END_PATIENCE: Duration = Duration::from_secs(2);
-/// What stands for no limit on time.
-const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
-const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What every process of a plugin is started from.
 pub(super) struct Recipe {
@@ -43,7 +31,7 @@ pub(super) struct Recipe {
     /// File name of the program in its package.
     pub binary: String,
     /// Where its files are.
-    pub directory: PluginDirectory,
+    pub directory: Arc<PluginDirectory>,
     /// What the host grants it, at this moment.
     pub terms: Box<dyn Fn() -> Terms + Send + Sync>,
     /// The host as the plugin sees it.
@@ -51,23 +39,6 @@ pub(super) struct Recipe {
     /// Settings that the plugin is told.
     pub config: BTreeMap<String, String>,
 }
-
-/// A plugin's process that is ready for calls, or was.
-pub(super) struct Process {
-    pub session: Box<dyn Session>,
-    pub host_calls: Arc<HostCalls>,
-    pub protocol: Protocol,
-    pub terms: Terms,
-    child: JailedChild,
-    log: Arc<ProcessLog>,
-    /// It is meant to end.
-    stopping: AtomicBool,
-    ended: AtomicBool,
-    _sockets: Sockets,
-}
-
-/// Called once, on a worker thread, when a process has ended; true when it was meant to.
-pub(super) type OnEnd = Box<dyn FnOnce(&Ending, bool) + Send>;
 
 impl Recipe {
     /// Starts a process and waits until it is ready. `admit` looks at what it registers before it may do anything.
@@ -87,9 +58,11 @@ impl Recipe {
             return Err(crate::error::bug!("a jail without output"));
         };
         let first_line = output::pump((stdout, stderr), &log)?;
-        let greeted = greet(first_line, &sockets.path, &child, context);
+        // Asked now: the number of a process that has ended is not to be had.
+        let is_peer = peer_check(&child);
+        let greeted = greet(first_line, &sockets.path, &is_peer, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
-        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, longest(terms.call_timeout_ms));
+        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, terms.call_timeout());
         let (lost, on_lost) = oneshot::channel();
         let on_lost_call = Box::new(move |reason| {
             // Nobody listens once the process has ended.
@@ -103,23 +76,23 @@ impl Recipe {
                     .map(|session| Box::new(session) as _)
             }
             Protocol::Grpc => {
-                let (address, is_peer, host_calls) = (&*host_socket, peer_check(&child), Arc::clone(&host_calls));
+                let (address, host_calls) = (&*host_socket, Arc::clone(&host_calls));
                 let setup =
                     grpc::Setup { stream, listener, address, is_peer, host_calls, output, on_lost: on_lost_call };
                 grpc::connect(setup, context).map(|session| Box::new(session) as _)
             }
         };
         let session = session.map_err(|error| explain(error, &child, &log))?;
-        let (stopping, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (stopping, ended, sockets) = (AtomicBool::new(false), OnceLock::new(), Mutex::new(Some(sockets)));
         let protocol = handshake.protocol;
-        let process =
-            Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, _sockets: sockets });
+        let process = Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, sockets });
         watch(&process, on_lost, on_end)?;
         match self.introduce(&process, admit, context) {
             Ok(registration) => Ok((process, registration)),
             Err(error) => {
-                process.kill();
-                Err(explain(error, &process.child, &process.log))
+                let error = process.explain(error);
+                process.end();
+                Err(error)
             }
         }
     }
@@ -134,8 +107,23 @@ impl Recipe {
         let registration = Registration::parse(&document)?;
         admit(&registration)?;
         process.host_calls.open();
-        process.session.init(context, &self.config)?;
+        let mut config = self.config.clone();
+        config.insert("work_dir".into(), self.work_dir(process));
+        process.session.init(context, &config)?;
         Ok(registration)
+    }
+
+    /// Where the process may write, which is elsewhere when `/tmp` shows it something of the host.
+    fn work_dir(&self, process: &Process) -> String {
+        let files = self.directory.files();
+        let has_namespaces = process.report().layer("namespaces").is_some_and(|layer| layer.state == LayerState::Ok);
+        let mut shown = process.terms.read_only.iter().chain([&files]);
+        let place = match process.sockets() {
+            Some(sockets) if !has_namespaces => return sockets.to_string_lossy().into_owned(),
+            _ if shown.any(|path| path.starts_with("/tmp")) => "/scratch",
+            _ => "/tmp",
+        };
+        place.to_owned()
     }
 
     fn spec(&self, terms: &Terms, sockets: &Sockets) -> Result<JailSpec> {
@@ -207,189 +195,6 @@ impl Recipe {
     }
 }
 
-/// Waits for the first line, and connects to the socket that it names.
-fn greet(
-    first_line: oneshot::Receiver<Result<Vec<u8>>>,
-    sockets: &Path,
-    child: &JailedChild,
-    context: &CallContext,
-) -> Result<(Handshake, UnixStream)> {
-    let line = wait(context, first_line)?;
-    let line =
-        line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
-    let handshake = handshake::parse(&line, sockets)?;
-    let stream = connect_to(&handshake.socket, context)?;
-    if !peer_check(child)(stream.as_fd()) {
-        return Err(Error::new(
-            ErrorCode::PluginHandshake,
-            "the socket that the plugin named belongs to another process (a plugin listens itself)",
-        ));
-    }
-    Ok((handshake, stream))
-}
-
-/// Connects without ever blocking: a socket whose owner does not listen properly could hold up a blocking one for ever.
-fn connect_to(path: &Path, context: &CallContext) -> Result<UnixStream> {
-    let failed = |errno: Errno| {
-        Error::new(ErrorCode::PluginHandshake, "can't connect to the socket that the plugin named")
-            .with_source(std::io::Error::from(errno))
-    };
-    let address = SocketAddrUnix::new(path).map_err(failed)?;
-    loop {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
-        match connect(&socket, &address) {
-            Ok(()) => return Ok(UnixStream::from(socket)),
-            // The queue of connections is full.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-        context.check_alive()?;
-        std::thread::park_timeout(context.remaining().min(Duration::from_millis(5)));
-    }
-}
-
-/// Whether the other end of a connection is this plugin's process.
-fn peer_check(child: &JailedChild) -> grpc::IsPeer {
-    let (user, process) = (child.user(), child.pid());
-    Arc::new(move |stream: BorrowedFd<'_>| {
-        let own = rustix::process::geteuid().as_raw();
-        rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| {
-            let is_same_process = u32::try_from(peer.pid.as_raw_pid()).ok() == process;
-            process.is_some() && is_same_process && peer.uid.as_raw() == user.unwrap_or(own)
-        })
-    })
-}
-
-impl Process {
-    /// What of the jail is in force.
-    pub(super) fn report(&self) -> &JailReport {
-        self.child.report()
-    }
-
-    /// Number of the process, while it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.pid()
-    }
-
-    /// True when nothing of it is left.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-
-    /// Ends the process: asks it to, for as long as `context` lets it, then makes it.
-    pub(super) fn stop(&self, context: &CallContext) {
-        self.stopping.store(true, Ordering::SeqCst);
-        // A plugin that does not answer is ended all the same.
-        let _ = self.session.shutdown(context);
-        let patience = context.remaining().min(END_PATIENCE);
-        if !patience.is_zero() && self.child.wait(Some(patience)).is_ok_and(|exit| exit.is_some()) {
-            return;
-        }
-        self.kill();
-        // Bounded: nothing can hold up a SIGKILL.
-        let _ = self.child.wait(None);
-    }
-
-    /// Ends the process once its calls have ended, at the latest when their time is up.
-    pub(super) fn stop_after_calls(&self) {
-        self.host_calls.retire(longest(self.terms.call_timeout_ms));
-        let deadline = clock::now().saturating_add(clock::saturating_nanos(longest(self.terms.shutdown_timeout_ms)));
-        self.stop(&CallContext::from_host(deadline, Cancellation::default(), Origin::default()));
-    }
-
-    /// Ends the process at once; it is gone soon after.
-    pub(super) fn kill(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.child.kill();
-    }
-
-    fn ending(&self, exit: JailExit, broken: Option<&str>) -> Ending {
-        let mut ending = ending_of(exit, &self.log);
-        if let Some(reason) = broken {
-            ending.code = ErrorCode::PluginProtocol;
-            ending.reason = format!("the plugin was ended because it broke its protocol: {reason}");
-        }
-        if self.stopping.load(Ordering::SeqCst) {
-            ending.code = ErrorCode::PluginExited;
-            ending.reason = "the plugin was stopped during the call".to_owned();
-        }
-        ending
-    }
-}
-
-/// A time of the policy, where 0 is no limit.
-pub(super) fn longest(timeout_ms: u64) -> Duration {
-    if timeout_ms == 0 { NO_LIMIT } else { Duration::from_millis(timeout_ms) }
-}
-
-/// Waits for the end of a process, on the I/O runtime, and tells everybody.
-fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>, on_end: OnEnd) -> Result<()> {
-    let io = executor::io()?;
-    let _entered = io.enter();
-    // Only asked whether there is something to read, which is the same for every kind of socket.
-    let socket = process.child.messages().try_clone_to_owned().map(UnixStream::from);
-    let messages = socket.and_then(|socket| {
-        socket.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(socket)
-    });
-    let messages = messages.map_err(|error| {
-        Error::new(ErrorCode::EnvironmentResources, "can't watch a native plugin").with_source(error)
-    })?;
-    let process = Arc::clone(process);
-    io.spawn(async move {
-        let ended = ended(&process.child, &messages);
-        tokio::pin!(ended);
-        let (exit, broken) = tokio::select! {
-            exit = &mut ended => (exit, None),
-            Ok(lost) = &mut on_lost => {
-                let broken = match lost {
-                    Lost::Protocol(reason) => Some(reason),
-                    // A process that closes its connection is on its way out, or as good as dead.
-                    Lost::Closed => match tokio::time::timeout(END_PATIENCE, &mut ended).await {
-                        Ok(exit) => { finish(&process, exit, None, on_end).await; return; }
-                        Err(_) => Some("it closed its connection and went on".to_owned()),
-                    },
-                };
-                process.child.kill();
-                (ended.await, broken)
-            }
-        };
-        finish(&process, exit, broken.as_deref(), on_end).await;
-    });
-    Ok(())
-}
-
-async fn finish(process: &Arc<Process>, exit: JailExit, broken: Option<&str>, on_end: OnEnd) {
-    process.log.ended(TAIL_PATIENCE).await;
-    process.ended.store(true, Ordering::SeqCst);
-    let ending = process.ending(exit, broken);
-    process.session.close(ending.clone());
-    process.host_calls.close();
-    let was_meant = process.stopping.load(Ordering::SeqCst);
-    // Without a thread to be had nothing is started again; the next call says that the process has ended.
-    let _ = executor::spawn(move || on_end(&ending, was_meant));
-}
-
-/// Waits until nothing of the process is left.
-async fn ended(child: &JailedChild, messages: &tokio::net::UnixStream) -> JailExit {
-    loop {
-        if messages.readable().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let looked = messages.try_io(Interest::READABLE, || match child.wait(Some(Duration::ZERO)) {
-            Ok(Some(exit)) => Ok(exit),
-            Ok(None) => Err(ErrorKind::WouldBlock.into()),
-            Err(error) => Err(std::io::Error::other(error)),
-        });
-        match looked {
-            Ok(exit) => return exit,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => child.kill(),
-        }
-    }
-}
-
 /// Adds to an error of the start that the process has ended, and what it wrote last.
 fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
     let may_be_dying = matches!(
@@ -398,38 +203,24 @@ fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
     );
     let patience = if may_be_dying { TAIL_PATIENCE } else { Duration::ZERO };
     let exit = child.wait(Some(patience)).ok().flatten();
-    let tail = log.tail();
-    let error = match exit {
-        Some(exit) if error.code() == ErrorCode::PluginHandshake => {
-            let ending = ending_of(exit, log);
-            Error::new(ErrorCode::PluginHandshake, format!("{}: {}", error.context(), ending.reason))
+    if exit.is_some() {
+        // It may have said why, and that may not have been read yet.
+        let _ = wait(
+            &CallContext::from_host(Nanos::MAX, Cancellation::default(), Origin::default()),
+            log.ended(TAIL_PATIENCE),
+        );
+    }
+    let error = match exit.map(|exit| ending_of(exit, log)) {
+        Some(ending) if error.code() == ErrorCode::PluginHandshake => {
+            let is_hungry = ending.code == ErrorCode::PluginMemoryLimit;
+            let code = if is_hungry { ending.code } else { ErrorCode::PluginHandshake };
+            Error::new(code, format!("{}: {}", error.context(), ending.reason))
+        }
+        // Whatever was waited for can't come any more.
+        Some(ending) if matches!(error.code(), ErrorCode::PluginProtocol | ErrorCode::PluginDeadline) => {
+            return ending.error();
         }
         _ => error,
     };
-    if tail.is_empty() { error } else { error.with_detail("log_tail", tail) }
-}
-
-/// How the end of a process is told.
-fn ending_of(exit: JailExit, log: &ProcessLog) -> Ending {
-    let tail = log.tail();
-    let (code, reason) = match exit {
-        JailExit { out_of_memory: true, .. } => (
-            ErrorCode::PluginMemoryLimit,
-            "the plugin's process used more memory than its policy allows (`memory_mb`)".to_owned(),
-        ),
-        JailExit { signal: Some(signal), .. } => {
-            (ErrorCode::PluginExited, format!("the plugin's process was ended by signal {signal}"))
-        }
-        JailExit { code, .. } => {
-            (ErrorCode::PluginExited, format!("the plugin's process ended with exit code {}", code.unwrap_or_default()))
-        }
-    };
-    let mut details = vec![("exit_code", exit.code.into()), ("signal", exit.signal.into())];
-    let last = tail.lines().last().map(|line| crate::plugin::name::shorten(line, 200));
-    let reason = match last {
-        Some(last) => format!("{reason}; it wrote last: {last}"),
-        None => reason,
-    };
-    details.push(("log_tail", tail.into()));
-    Ending { code, reason, details: details.into() }
+    with_tail(error, log)
 }

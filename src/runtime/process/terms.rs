@@ -1,6 +1,10 @@
 //! What the host grants a native plugin, apart from what every runtime has.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Time for a shutdown where the policy sets none: a process that never ends is never replaced.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// Terms that a process is started under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +29,29 @@ pub struct Terms {
     pub may_jit: bool,
     /// Parent of the process's control groups; without one, the host's own group.
     pub group_parent: Option<PathBuf>,
-    /// Time for a host call that belongs to no call.
+    /// Time for a call, and for a host call that belongs to none; 0 = no limit.
     pub call_timeout_ms: u64,
-    /// Time for start, registration and initialisation.
+    /// Time for start, registration and initialisation; 0 = no limit.
     pub init_timeout_ms: u64,
-    /// Time for the shutdown.
+    /// Time for the shutdown; 0 = no limit.
     pub shutdown_timeout_ms: u64,
+}
+
+impl Terms {
+    pub(super) fn call_timeout(&self) -> Duration {
+        time(self.call_timeout_ms)
+    }
+
+    pub(super) fn init_timeout(&self) -> Duration {
+        time(self.init_timeout_ms)
+    }
+
+    pub(super) fn shutdown_timeout(&self) -> Duration {
+        time(self.shutdown_timeout_ms).min(LONGEST_SHUTDOWN)
+    }
+}
+
+/// Policies say 0 for a time without end.
+fn time(ms: u64) -> Duration {
+    if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) }
 }

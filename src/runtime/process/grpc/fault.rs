@@ -49,9 +49,15 @@ impl Fault {
                 let message = format!("the plugin answered a message of {length} bytes, the limit is {limit}");
                 Some(Error::new(ErrorCode::PluginResultTooLarge, message))
             }
-            Self::Reset(_) | Self::Malformed(_) => Some(Error::new(ErrorCode::PluginProtocol, self.to_string())),
+            // Servers that watch the deadline too may reset the call when it has passed, before the host has noticed.
+            Self::Reset(_) => context.check_alive().err().or_else(|| Some(self.breach())),
+            Self::Malformed(_) => Some(self.breach()),
             Self::Broken(_) | Self::Gone => None,
         }
+    }
+
+    fn breach(&self) -> Error {
+        Error::new(ErrorCode::PluginProtocol, self.to_string())
     }
 }
 

@@ -119,7 +119,7 @@ impl JailedChild {
 
     /// Asks the plugin to end, by SIGTERM. A plugin that has ended already is no error.
     pub fn terminate(&self) {
-        if let Some(plugin) = &self.plugin {
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| self.is_ours()) {
             // Fails only for a process that has ended.
             let _ = pidfd_send_signal(plugin, Signal::TERM);
         }
@@ -127,6 +127,9 @@ impl JailedChild {
 
     /// Ends the plugin and everything it started, at once.
     pub fn kill(&self) {
+        if !self.is_ours() {
+            return;
+        }
         // The init takes everything in its namespaces along; without one, there is the plugin's process only.
         for process in self.init.iter().chain(&self.plugin) {
             // Fails only for a process that has ended.
@@ -136,6 +139,12 @@ impl JailedChild {
 
     /// Waits until nothing of the plugin is left, at most for `timeout`; `None` when that comes first.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<JailExit>> {
+        if !self.is_ours() {
+            return Err(Error::new(
+                ErrorCode::EnvironmentForked,
+                "the process was forked after the plugin was started (its parent looks after the plugin)",
+            ));
+        }
         let deadline = timeout.map(|timeout| clock::now().saturating_add(clock::saturating_nanos(timeout)));
         loop {
             let state = self.state();
@@ -232,6 +241,11 @@ impl JailedChild {
         }
     }
 
+    /// A forked child must neither end its parent's plugin nor take messages that are for the parent.
+    fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,7 +256,7 @@ const KILLED: JailExit = JailExit { code: None, signal: Some(9), out_of_memory: 
 
 impl Drop for JailedChild {
     fn drop(&mut self) {
-        if self.owner != std::process::id() {
+        if !self.is_ours() {
             return;
         }
         self.kill();
