@@ -62,3 +62,20 @@ fn a_plugin_does_not_learn_what_another_one_wrote_before_it_died() {
     // The administrator does.
     until("the crash in the log", || host.log_lines("attacker").iter().any(|line| line.contains("key=hunter2")));
 }
+
+#[test]
+fn a_disabled_plugin_is_not_started_again_after_a_crash() {
+    let host = host();
+    // The second crash in a row makes it pause.
+    for _ in 0..2 {
+        let error = host.call("attacker", "die", "{}").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PluginExited, "{error}");
+    }
+    until("a pause", || process(&host)["state"] != "serving");
+    host.manager.disable("attacker", Duration::from_secs(60)).unwrap();
+    until("the plugin to rest", || process(&host)["state"] == "resting");
+    let processes = process(&host)["processes"].clone();
+    host.manager.enable("attacker").unwrap();
+    assert_eq!(host.text("attacker", "echo", "{}"), "{}");
+    assert_eq!(process(&host)["processes"].as_u64().unwrap(), processes.as_u64().unwrap() + 1);
+}
