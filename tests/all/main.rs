@@ -27,6 +27,7 @@ mod native_contract;
 mod native_hostile;
 mod native_life;
 mod native_support;
+mod native_swap;
 mod outbound_http;
 mod outbound_mail;
 mod package_cli;
