@@ -57,3 +57,9 @@ printf 'resources:\n  instances: auto\n' >> "$out/contract-wasm/plugin.yaml"
 manifest go grpc binary contract-suite
 manifest netrpc grpc binary contract-suite
 manifest python grpc binary contract-suite.pyz
+
+# Programs that speak go-plugin's net/rpc as existing plugins do, with its newest and its oldest release.
+for modfile in go.mod go.oldest.mod; do
+  (cd tests/native/netrpc-peer && CGO_ENABLED=0 go build -modfile="$modfile" -trimpath -buildvcs=false \
+    -o "$out/netrpc-peer-${modfile%.mod}")
+done

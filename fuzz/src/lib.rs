@@ -23,6 +23,14 @@ pub mod sandbox;
 #[path = "../../src/runtime/process/netrpc/wire/mod.rs"]
 pub mod wire;
 
+#[path = "../../src/runtime/process/handshake.rs"]
+mod handshake;
+
+/// Reads the line with which a plugin introduces itself; gives its socket.
+pub fn introduction(line: &[u8], directory: &std::path::Path) -> error::Result<std::path::PathBuf> {
+    handshake::parse(line, directory).map(|handshake| handshake.socket)
+}
+
 /// The thread of the SQL gate needs no signal mask here.
 pub mod executor {
     /// Runs `work`.

@@ -26,6 +26,7 @@ mod layering;
 mod native_contract;
 mod native_hostile;
 mod native_life;
+mod native_soak;
 mod native_support;
 mod native_swap;
 mod outbound_http;

@@ -190,6 +190,16 @@ fn a_process_that_dies_at_any_moment_of_its_start_is_one_error() {
 }
 
 #[test]
+fn the_work_directory_that_a_plugin_is_told_can_be_written_to() {
+    for directory in ["/run", "/tmp"] {
+        let Ok(directory) = tempfile::Builder::new().prefix("gf").tempdir_in(directory) else { continue };
+        let host = NativeHost::in_directory(directory);
+        host.load_life(json!({}));
+        assert_eq!(host.call("work", &json!({})).unwrap(), Value::Null);
+    }
+}
+
+#[test]
 fn secrets_of_the_host_are_not_for_plugins() {
     let mut command = alone("native_life::looks_for_secrets");
     assert_passes(&command.env("GOATFLOW_SECRET", "hunter2-planted").output().unwrap());

@@ -22,8 +22,11 @@ pub struct NativeHost {
 
 impl NativeHost {
     pub fn new() -> Self {
-        let directory =
-            tempfile::Builder::new().prefix("gf").tempdir_in("/run").or_else(|_| tempfile::tempdir()).unwrap();
+        let in_run = tempfile::Builder::new().prefix("gf").tempdir_in("/run");
+        Self::in_directory(in_run.or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    pub fn in_directory(directory: TempDir) -> Self {
         std::fs::create_dir(directory.path().join("n")).unwrap();
         let settings = json!({
             "database": {"sqlite": {"path": ":memory:"}},

@@ -6,7 +6,7 @@
 //! limit on nesting.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,13 @@ use crate::plugin::{CallContext, Cancellation, Chain, Origin, RuntimeLimits};
 
 /// Host calls of one process that are served at the same time; each holds a thread while it waits.
 const MAX_CONCURRENT: u32 = 64;
+
+/// Host calls of all processes that are served at the same time: less than there are worker threads, so that plugins which
+/// hold all they can keep neither asynchronous calls nor the supervision of processes from a thread.
+const MAX_IN_ALL: u32 = 384;
+
+/// Host calls of all processes that are being served.
+static IN_ALL: AtomicU32 = AtomicU32::new(0);
 
 /// Longest name of a host function, in bytes.
 const MAX_FUNCTION_NAME: usize = 128;
@@ -41,6 +48,8 @@ pub(super) struct HostCalls {
     /// Told when the last call has left the book.
     empty: Condvar,
     running: AtomicU32,
+    /// A refused call is being noted.
+    noting: AtomicBool,
     /// Stops host calls once the process has gone.
     gone: Cancellation,
 }
@@ -93,7 +102,8 @@ impl HostCalls {
     pub(super) fn new(host: Arc<dyn HostApi>, limits: RuntimeLimits, idle_timeout: Duration) -> Arc<Self> {
         let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false, is_retired: false };
         let (book, empty) = (Mutex::new(book), Condvar::new());
-        Arc::new(Self { host, book, empty, running: AtomicU32::new(0), gone: Cancellation::new() })
+        let (running, noting) = (AtomicU32::new(0), AtomicBool::new(false));
+        Arc::new(Self { host, book, empty, running, noting, gone: Cancellation::new() })
     }
 
     /// Lets host calls through from now on: the plugin has registered.
@@ -147,12 +157,14 @@ impl HostCalls {
     /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at
     /// once; when too many are under way, `answer` is called on this thread.
     pub(super) fn serve(self: &Arc<Self>, request: HostRequest, answer: impl FnOnce(Result<Reply>) + Send + 'static) {
-        if self.running.fetch_add(1, Ordering::SeqCst) >= MAX_CONCURRENT {
-            self.running.fetch_sub(1, Ordering::SeqCst);
-            answer(Err(self.noted(&request, too_many())));
-            return;
-        }
-        let place = Place(Arc::clone(self));
+        let place = match Place::take(self) {
+            Ok(place) => place,
+            Err(full) => {
+                answer(Err(full.error()));
+                self.note_refusal(request, full);
+                return;
+            }
+        };
         // Shared, because the executor may refuse the job together with what it took along.
         let answer = Arc::new(Mutex::new(Some(answer)));
         let job = {
@@ -167,6 +179,19 @@ impl HostCalls {
         if let Err(error) = executor::spawn(job) {
             give(&answer, Err(error));
         }
+    }
+
+    /// Notes a call that was refused before it began, on a worker thread: the log, and a host behind it that takes log
+    /// lines, may hold up the thread that moves bytes. Of a flood of them only some are noted.
+    fn note_refusal(self: &Arc<Self>, request: HostRequest, full: Full) {
+        if self.noting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let noting = Noting(Arc::clone(self));
+        // Without a thread it stays unnoted.
+        let _ = executor::spawn(move || {
+            noting.0.noted(&request, full.error());
+        });
     }
 
     fn call(&self, request: &HostRequest) -> Result<Reply> {
@@ -239,10 +264,9 @@ impl HostCalls {
         error
     }
 
-    fn noted(&self, request: &HostRequest, error: Error) -> Error {
-        match self.attribute(&request.token) {
-            Ok(context) => self.noted_in(&context, request, error),
-            Err(_) => error,
+    fn noted(&self, request: &HostRequest, error: Error) {
+        if let Ok(context) = self.attribute(&request.token) {
+            self.noted_in(&context, request, error);
         }
     }
 
@@ -265,9 +289,40 @@ impl Book {
 /// A place among the host calls that are served; free again when dropped.
 struct Place(Arc<HostCalls>);
 
+/// Why there is no place.
+enum Full {
+    /// This plugin has all it may have.
+    Process,
+    /// All plugins together have.
+    All,
+}
+
+impl Place {
+    fn take(calls: &Arc<HostCalls>) -> std::result::Result<Self, Full> {
+        let is_full = [(&calls.running, MAX_CONCURRENT), (&IN_ALL, MAX_IN_ALL)]
+            .map(|(count, most)| count.fetch_add(1, Ordering::SeqCst) >= most);
+        let place = Self(Arc::clone(calls));
+        match is_full {
+            [true, _] => Err(Full::Process),
+            [_, true] => Err(Full::All),
+            [false, false] => Ok(place),
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
+        IN_ALL.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A refused call is being noted, until this is dropped.
+struct Noting(Arc<HostCalls>);
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.noting.store(false, Ordering::SeqCst);
     }
 }
 
@@ -278,9 +333,18 @@ fn give<F: FnOnce(Result<Reply>)>(answer: &Mutex<Option<F>>, outcome: Result<Rep
     }
 }
 
-fn too_many() -> Error {
-    Error::new(
-        ErrorCode::LifecycleOverloaded,
-        format!("{MAX_CONCURRENT} host calls of this plugin are under way already (make fewer at the same time)"),
-    )
+impl Full {
+    fn error(&self) -> Error {
+        let (most, whose) = match self {
+            Self::Process => (MAX_CONCURRENT, "this plugin"),
+            Self::All => (MAX_IN_ALL, "all native plugins"),
+        };
+        Error::new(
+            ErrorCode::LifecycleOverloaded,
+            format!("{most} host calls of {whose} are under way already (make fewer at the same time)"),
+        )
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::start::{OnEnd, Process};
+use super::running::{OnEnd, Process};
 use super::supervise::Supervisor;
 use crate::executor;
 

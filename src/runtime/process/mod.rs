@@ -5,6 +5,8 @@ pub mod jail;
 #[cfg(native_plugins)]
 mod directory;
 #[cfg(native_plugins)]
+mod greeting;
+#[cfg(native_plugins)]
 mod grpc;
 #[cfg(native_plugins)]
 mod handshake;
@@ -18,6 +20,10 @@ mod native;
 mod netrpc;
 #[cfg(native_plugins)]
 mod output;
+#[cfg(native_plugins)]
+mod phases;
+#[cfg(native_plugins)]
+mod running;
 #[cfg(native_plugins)]
 mod session;
 #[cfg(native_plugins)]

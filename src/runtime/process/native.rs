@@ -81,7 +81,6 @@ impl NativePlugin {
         };
         let mut config = seat.config;
         config.insert("plugin_dir".into(), directory.files().to_string_lossy().into_owned());
-        config.insert("work_dir".into(), "/tmp".into());
         let NativeSeat { host, limits, first_terms, terms, recovery, observer, .. } = seat;
         let recipe = Recipe { image, binary: program.binary, directory, terms, host, config };
         Supervisor::start(recipe, (recovery, observer), (first_terms, limits), admit, context).map(Self)

@@ -22,6 +22,8 @@ const MAX_LOG_LINE: usize = 16 * 1024;
 /// Lines and bytes that are kept of the end.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 * 1024;
+/// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
+pub(super) const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes that are read from one stream in [`PERIOD`]; a plugin that writes faster waits.
 const BYTES_PER_PERIOD: usize = 256 * 1024;
 const PERIOD: Duration = Duration::from_millis(250);

@@ -1,39 +1,28 @@
 //! From a program's bytes to a process that is ready for calls: jail → handshake → connection → register → init.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use tokio::io::Interest;
 use tokio::sync::oneshot;
 
 use super::directory::{PluginDirectory, Sockets};
+use super::greeting::{greet, peer_check};
 use super::grpc;
-use super::handshake::{self, APP_VERSION, COOKIE, Handshake, Protocol};
+use super::handshake::{APP_VERSION, COOKIE, Protocol};
 use super::host_calls::HostCalls;
-use super::jail::{Image, Jail, JailExit, JailLimits, JailReport, JailSpec, JailedChild};
+use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild, LayerState};
 use super::netrpc::NetRpcSession;
-use super::output::{self, ProcessLog};
-use super::session::{Ending, Lost, Session, wait};
+use super::output::{self, ProcessLog, TAIL_PATIENCE};
+use super::running::{OnEnd, Process, ending_of, watch, with_tail};
+use super::session::{Session, wait};
 use super::terms::Terms;
 use crate::clock::Nanos;
 use crate::error::{Error, ErrorCode, Result};
-use crate::executor;
 use crate::host::HostApi;
 use crate::plugin::{CallContext, Cancellation, Origin, Registration, RuntimeLimits};
-
-/// How long a process may take to end on its own once its connection has ended.
-const END_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
-const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What every process of a plugin is started from.
 pub(super) struct Recipe {
@@ -50,25 +39,6 @@ pub(super) struct Recipe {
     /// Settings that the plugin is told.
     pub config: BTreeMap<String, String>,
 }
-
-/// A plugin's process that is ready for calls, or was.
-pub(super) struct Process {
-    pub session: Box<dyn Session>,
-    pub host_calls: Arc<HostCalls>,
-    pub protocol: Protocol,
-    pub terms: Terms,
-    child: JailedChild,
-    log: Arc<ProcessLog>,
-    /// It is meant to end.
-    stopping: AtomicBool,
-    /// How it ended.
-    ended: OnceLock<Ending>,
-    /// Removed as soon as nothing of the process is left.
-    sockets: Mutex<Option<Sockets>>,
-}
-
-/// Called once, on a worker thread, when a process has ended.
-pub(super) type OnEnd = Box<dyn FnOnce(Arc<Process>) + Send>;
 
 impl Recipe {
     /// Starts a process and waits until it is ready. `admit` looks at what it registers before it may do anything.
@@ -137,8 +107,23 @@ impl Recipe {
         let registration = Registration::parse(&document)?;
         admit(&registration)?;
         process.host_calls.open();
-        process.session.init(context, &self.config)?;
+        let mut config = self.config.clone();
+        config.insert("work_dir".into(), self.work_dir(process));
+        process.session.init(context, &config)?;
         Ok(registration)
+    }
+
+    /// Where the process may write, which is elsewhere when `/tmp` shows it something of the host.
+    fn work_dir(&self, process: &Process) -> String {
+        let files = self.directory.files();
+        let has_namespaces = process.report().layer("namespaces").is_some_and(|layer| layer.state == LayerState::Ok);
+        let mut shown = process.terms.read_only.iter().chain([&files]);
+        let place = match process.sockets() {
+            Some(sockets) if !has_namespaces => return sockets.to_string_lossy().into_owned(),
+            _ if shown.any(|path| path.starts_with("/tmp")) => "/scratch",
+            _ => "/tmp",
+        };
+        place.to_owned()
     }
 
     fn spec(&self, terms: &Terms, sockets: &Sockets) -> Result<JailSpec> {
@@ -210,217 +195,6 @@ impl Recipe {
     }
 }
 
-/// Waits for the first line, and connects to the socket that it names.
-fn greet(
-    first_line: oneshot::Receiver<Result<Vec<u8>>>,
-    sockets: &Path,
-    is_peer: &grpc::IsPeer,
-    context: &CallContext,
-) -> Result<(Handshake, UnixStream)> {
-    let line = wait(context, first_line)?;
-    let line =
-        line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
-    let handshake = handshake::parse(&line, sockets)?;
-    let stream = connect_to(&handshake.socket, context)?;
-    if !is_peer(stream.as_fd()) {
-        return Err(Error::new(
-            ErrorCode::PluginHandshake,
-            "the socket that the plugin named belongs to another process (a plugin listens itself)",
-        ));
-    }
-    Ok((handshake, stream))
-}
-
-/// Connects without ever blocking: a socket whose owner does not listen properly could hold up a blocking one for ever.
-fn connect_to(path: &Path, context: &CallContext) -> Result<UnixStream> {
-    let failed = |errno: Errno| {
-        Error::new(ErrorCode::PluginHandshake, "can't connect to the socket that the plugin named")
-            .with_source(std::io::Error::from(errno))
-    };
-    // Held on to before it is looked at: the plugin could put a link to a socket of the host in its place.
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&place).map_err(failed)?.st_mode) != FileType::Socket {
-        return Err(Error::new(ErrorCode::PluginHandshake, "what the plugin named as its socket is something else"));
-    }
-    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(failed)?;
-    loop {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;
-        match connect(&socket, &address) {
-            Ok(()) => return Ok(UnixStream::from(socket)),
-            // The queue of connections is full.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-        context.check_alive()?;
-        std::thread::park_timeout(context.remaining().min(Duration::from_millis(5)));
-    }
-}
-
-/// Whether the other end of a connection is this plugin's process.
-fn peer_check(child: &JailedChild) -> grpc::IsPeer {
-    let (user, process) = (child.user(), child.pid());
-    Arc::new(move |stream: BorrowedFd<'_>| {
-        let own = rustix::process::geteuid().as_raw();
-        rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| {
-            let is_same_process = u32::try_from(peer.pid.as_raw_pid()).ok() == process;
-            process.is_some() && is_same_process && peer.uid.as_raw() == user.unwrap_or(own)
-        })
-    })
-}
-
-impl Process {
-    /// What of the jail is in force.
-    pub(super) fn report(&self) -> &JailReport {
-        self.child.report()
-    }
-
-    /// Number of the process, while it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.pid()
-    }
-
-    /// True when nothing of it is left.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.get().is_some()
-    }
-
-    /// How it ended, once nothing of it is left.
-    pub(super) fn ending(&self) -> Option<Ending> {
-        self.ended.get().cloned()
-    }
-
-    /// Ends the process: asks it to, for as long as `context` lets it, then makes it.
-    pub(super) fn stop(&self, context: &CallContext) {
-        self.stopping.store(true, Ordering::SeqCst);
-        // A plugin that does not answer is ended all the same.
-        let _ = self.session.shutdown(context);
-        let patience = context.remaining().min(END_PATIENCE);
-        if !patience.is_zero() {
-            // Who does not end now is made to.
-            let _ = self.child.wait(Some(patience));
-        }
-        self.end();
-    }
-
-    /// Ends the process, and waits until nothing of it is left.
-    pub(super) fn end(&self) {
-        self.kill();
-        // Bounded: nothing can hold up a SIGKILL.
-        let _ = self.child.wait(None);
-        self.clean_up();
-    }
-
-    fn clean_up(&self) {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(sockets);
-    }
-
-    /// Ends the process at once; it is gone soon after.
-    pub(super) fn kill(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.child.kill();
-    }
-
-    /// Adds to an error of the introduction what became of the process meanwhile.
-    fn explain(&self, error: Error) -> Error {
-        match self.ended.get() {
-            // What was waited for could not come any more.
-            Some(ending) if error.code() == ErrorCode::PluginDeadline => ending.error(),
-            _ => with_tail(error, &self.log),
-        }
-    }
-
-    fn explain_end(&self, exit: JailExit, broken: Option<&str>) -> Ending {
-        let mut ending = ending_of(exit, &self.log);
-        if let Some(reason) = broken {
-            ending.code = ErrorCode::PluginProtocol;
-            ending.reason = format!("the plugin was ended because it broke its protocol: {reason}");
-        }
-        if self.stopping.load(Ordering::SeqCst) {
-            ending.code = ErrorCode::PluginExited;
-            ending.reason = "the plugin was stopped during the call".to_owned();
-        }
-        ending
-    }
-}
-
-/// Waits for the end of a process, on the I/O runtime, and tells everybody.
-fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>, on_end: OnEnd) -> Result<()> {
-    let io = executor::io()?;
-    let _entered = io.enter();
-    // Only asked whether there is something to read, which is the same for every kind of socket.
-    let socket = process.child.messages().try_clone_to_owned().map(UnixStream::from);
-    let messages = socket.and_then(|socket| {
-        socket.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(socket)
-    });
-    let messages = messages.map_err(|error| {
-        Error::new(ErrorCode::EnvironmentResources, "can't watch a native plugin").with_source(error)
-    })?;
-    let process = Arc::clone(process);
-    io.spawn(async move {
-        let ended = ended(&process.child, &messages);
-        tokio::pin!(ended);
-        let (exit, broken) = tokio::select! {
-            exit = &mut ended => (exit, None),
-            Ok(lost) = &mut on_lost => {
-                let broken = match lost {
-                    Lost::Protocol(reason) => Some(reason),
-                    // A process that closes its connection is on its way out, or as good as dead.
-                    Lost::Closed => match tokio::time::timeout(END_PATIENCE, &mut ended).await {
-                        Ok(exit) => { finish(&process, exit, None, on_end).await; return; }
-                        Err(_) => Some("it closed its connection and went on".to_owned()),
-                    },
-                };
-                process.child.kill();
-                (ended.await, broken)
-            }
-        };
-        finish(&process, exit, broken.as_deref(), on_end).await;
-    });
-    Ok(())
-}
-
-async fn finish(process: &Arc<Process>, exit: JailExit, broken: Option<&str>, on_end: OnEnd) {
-    process.log.ended(TAIL_PATIENCE).await;
-    let ending = process.ended.get_or_init(|| process.explain_end(exit, broken)).clone();
-    // In this order: who learns of the end from a call that failed finds the book closed with the next one.
-    process.host_calls.close();
-    process.session.close(ending);
-    let process = Arc::clone(process);
-    // Without a thread to be had the next call finds a process that has ended.
-    let _ = executor::spawn(move || {
-        // What is left on disk can be a lot: not for the thread that moves bytes.
-        process.clean_up();
-        on_end(process);
-    });
-}
-
-/// Waits until nothing of the process is left.
-async fn ended(child: &JailedChild, messages: &tokio::net::UnixStream) -> JailExit {
-    loop {
-        if messages.readable().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let looked = messages.try_io(Interest::READABLE, || match child.wait(Some(Duration::ZERO)) {
-            Ok(Some(exit)) => Ok(exit),
-            Ok(None) => Err(ErrorKind::WouldBlock.into()),
-            Err(error) => Err(std::io::Error::other(error)),
-        });
-        match looked {
-            Ok(exit) => return exit,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => {
-                child.kill();
-                // What fails may go on failing; other plugins have this thread, too.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
-}
-
 /// Adds to an error of the start that the process has ended, and what it wrote last.
 fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
     let may_be_dying = matches!(
@@ -449,34 +223,4 @@ fn explain(error: Error, child: &JailedChild, log: &ProcessLog) -> Error {
         _ => error,
     };
     with_tail(error, log)
-}
-
-fn with_tail(error: Error, log: &ProcessLog) -> Error {
-    let tail = log.tail();
-    if tail.is_empty() { error } else { error.with_detail("log_tail", tail) }
-}
-
-/// How the end of a process is told.
-fn ending_of(exit: JailExit, log: &ProcessLog) -> Ending {
-    let tail = log.tail();
-    let (code, reason) = match exit {
-        JailExit { out_of_memory: true, .. } => (
-            ErrorCode::PluginMemoryLimit,
-            "the plugin's process used more memory than its policy allows (`memory_mb`)".to_owned(),
-        ),
-        JailExit { signal: Some(signal), .. } => {
-            (ErrorCode::PluginExited, format!("the plugin's process was ended by signal {signal}"))
-        }
-        JailExit { code, .. } => {
-            (ErrorCode::PluginExited, format!("the plugin's process ended with exit code {}", code.unwrap_or_default()))
-        }
-    };
-    let mut details = vec![("exit_code", exit.code.into()), ("signal", exit.signal.into())];
-    let last = tail.lines().last().map(|line| crate::plugin::name::shorten(line, 200));
-    let reason = match last {
-        Some(last) => format!("{reason}; it wrote last: {last}"),
-        None => reason,
-    };
-    details.push(("log_tail", tail.into()));
-    Ending { code, reason, details: details.into() }
 }

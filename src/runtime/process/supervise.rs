@@ -7,8 +7,7 @@
 //! policy grants at that moment. What happened to a process counts only as long as it is the one that serves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::Thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -16,14 +15,16 @@ use serde_json::{Value, json};
 
 use super::late::Late;
 use super::native::ProcessEvent;
+use super::phases::{Phase, State, chance, given_up, restarting, stopped, within};
+use super::running::Process;
 use super::session::Ending;
-use super::start::{Process, Recipe};
+use super::start::Recipe;
 use super::terms::Terms;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::plugin::recovery::Verdict;
-use crate::plugin::{CallContext, Cancellation, Origin, Recovery, Registration, RuntimeLimits};
+use crate::plugin::{CallContext, Cancellation, Recovery, Registration, RuntimeLimits};
 
 /// Is told what happens to processes.
 pub(super) type Observer = Box<dyn Fn(ProcessEvent) + Send + Sync>;
@@ -41,26 +42,6 @@ pub(super) struct Supervisor {
     recovery: Arc<Recovery>,
     observer: Observer,
     processes: AtomicU64,
-}
-
-struct State {
-    phase: Phase,
-    limits: RuntimeLimits,
-    waiting: Vec<Thread>,
-    /// How the last process ended.
-    last: Option<Ending>,
-    /// Processes that serve no more, but may still have calls.
-    leaving: Vec<Weak<Process>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    Starting,
-    Pausing(Nanos),
-    GivenUp,
-    Resting,
-    Stopped,
 }
 
 impl Supervisor {
@@ -178,17 +159,9 @@ impl Supervisor {
         }
         let is_after_failure = state.last.is_some();
         drop(state);
-        let started = self.new_process().and_then(|process| self.put_into_service(process));
-        drop(turn);
-        match started {
-            Ok(old) => {
-                if is_after_failure {
-                    self.recovery.restarted();
-                }
-                (self.observer)(ProcessEvent::Restarted);
-                self.follow_policy();
-                self.retire(old);
-            }
+        match self.exchange(turn) {
+            Ok(()) if is_after_failure => self.recovery.restarted(),
+            Ok(()) => {}
             Err(error) => {
                 let state = self.state();
                 if state.phase == Phase::Starting {
@@ -196,6 +169,17 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Starts a process and lets it serve; the one that did ends with its calls.
+    fn exchange(self: &Arc<Self>, turn: MutexGuard<'_, ()>) -> Result<()> {
+        let process = self.new_process()?;
+        let old = self.put_into_service(process)?;
+        drop(turn);
+        (self.observer)(ProcessEvent::Restarted);
+        self.follow_policy();
+        self.retire(old);
+        Ok(())
     }
 
     fn new_process(self: &Arc<Self>) -> Result<Arc<Process>> {
@@ -250,14 +234,7 @@ impl Supervisor {
 
     /// Puts a new process in the place of the present one, which ends with its calls.
     pub(super) fn restart(self: &Arc<Self>) -> Result<()> {
-        let turn = self.turn();
-        let process = self.new_process()?;
-        let old = self.put_into_service(process)?;
-        drop(turn);
-        (self.observer)(ProcessEvent::Restarted);
-        self.follow_policy();
-        self.retire(old);
-        Ok(())
+        self.exchange(self.turn())
     }
 
     /// Puts other limits in force, and other terms if they have changed.
@@ -288,15 +265,8 @@ impl Supervisor {
         let turn = self.turn();
         // Somebody may have been faster.
         let Some(process) = self.outdated() else { return };
-        let renewed = self.new_process().and_then(|process| self.put_into_service(process));
-        drop(turn);
-        match renewed {
-            Ok(old) => {
-                (self.observer)(ProcessEvent::Restarted);
-                self.follow_policy();
-                self.retire(old);
-            }
-            Err(error) => self.refuse(&process, &error),
+        if let Err(error) = self.exchange(turn) {
+            self.refuse(&process, &error);
         }
     }
 
@@ -406,17 +376,11 @@ impl Supervisor {
 
     fn start_later(self: &Arc<Self>, due: Nanos) {
         let plugin = Arc::downgrade(self);
+        // On the timer's thread, which must not be held up.
         let start = move || {
-            // On the timer's thread, which must not be held up.
-            let started = executor::spawn({
-                let plugin = Weak::clone(&plugin);
-                move || {
-                    if let Some(plugin) = plugin.upgrade() {
-                        plugin.start_again();
-                    }
-                }
-            });
-            if let (Err(_), Some(plugin)) = (started, plugin.upgrade()) {
+            let Some(plugin) = plugin.upgrade() else { return };
+            let starter = Arc::clone(&plugin);
+            if executor::spawn(move || starter.start_again()).is_err() {
                 plugin.leave_to_callers();
             }
         };
@@ -442,75 +406,10 @@ impl Supervisor {
     }
 }
 
-impl State {
-    fn move_to(&mut self, phase: Phase) {
-        self.phase = phase;
-        for thread in self.waiting.drain(..) {
-            thread.unpark();
-        }
-    }
-
-    /// The error of a call that finds no process, with the reason why there is none.
-    fn failed(&self, error: Error) -> Error {
-        match &self.last {
-            Some(last) => error.with_detail("last_failure", last.error().to_json()),
-            None => error,
-        }
-    }
-}
-
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Serving => "serving",
-            Self::Starting => "starting",
-            Self::Pausing(_) => "pausing",
-            Self::GivenUp => "crash_loop",
-            Self::Resting => "resting",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if let Some(process) = self.serving.swap(None) {
             process.kill();
         }
-    }
-}
-
-fn restarting(until: Nanos) -> Error {
-    let left_ms = until.saturating_sub(clock::now()) / 1_000_000;
-    Error::new(
-        ErrorCode::PluginRestarting,
-        format!("the plugin's process ended and is started again in {left_ms} ms (call again then)"),
-    )
-    .with_detail("retry_after_ms", left_ms)
-}
-
-fn given_up() -> Error {
-    Error::new(
-        ErrorCode::PluginCrashLoop,
-        "the plugin's process ended too often and is not started any more (look at its log, then reset the crash loop or replace \
-         the plugin)",
-    )
-}
-
-fn stopped() -> Error {
-    Error::new(ErrorCode::LifecycleStopped, "the plugin was stopped")
-}
-
-fn within(patience: Duration, cancellation: Cancellation) -> CallContext {
-    let deadline = clock::now().saturating_add(clock::saturating_nanos(patience));
-    CallContext::from_host(deadline, cancellation, Origin::default())
-}
-
-/// From 0 up to 1; the middle when the system has no random bytes.
-fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
     }
 }

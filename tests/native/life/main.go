@@ -39,7 +39,12 @@ func main() {
 		return nil, nil
 	})
 	plugin.Handle("secrets", secrets)
-	native.Serve(native.OnInit(func(map[string]string) error {
+	var settings map[string]string
+	plugin.Handle("work", func(*plugin.Call) (any, error) {
+		return nil, os.WriteFile(filepath.Join(settings["work_dir"], "work"), []byte("done"), 0o600)
+	})
+	native.Serve(native.OnInit(func(config map[string]string) error {
+		settings = config
 		if os.Getenv("HANG_IN_INIT") != "" {
 			select {}
 		}

@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorCode, Result};
 /// How long a call waits to learn how the process ended, once the connection is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a call that was reset looks out for the end of the whole session.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// The end of a session, and the tasks that end with it.
 pub(super) struct Fate {
     state: Mutex<State>,
@@ -137,6 +140,13 @@ impl Fate {
         let known = tokio::time::timeout(PATIENCE, news.wait_for(|news| news.error().is_some())).await;
         let error = known.ok().and_then(std::result::Result::ok).and_then(|news| news.error());
         error.unwrap_or_else(|| Error::new(ErrorCode::PluginProtocol, "the plugin closed its connection"))
+    }
+
+    /// Whether the session has ended, or does at this moment: calls may learn of that before it is said here.
+    pub(super) async fn ends_now(&self) -> bool {
+        let mut news = self.news.subscribe();
+        let ended = news.wait_for(|news| news.lost.is_some() || news.ending.is_some());
+        tokio::time::timeout(MOMENT, ended).await.is_ok_and(|ended| ended.is_ok())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -123,7 +123,9 @@ impl GrpcSession {
 
     /// The error of a call to `method` that ended with `fault`.
     fn explain(&self, context: &CallContext, method: &str, fault: &Fault) -> Error {
-        match fault.error(method, context) {
+        // Calls are reset, too, when the connection ends under them.
+        let is_over = matches!(fault, Fault::Reset(_)) && wait(context, self.fate.ends_now()).unwrap_or_default();
+        match fault.error(method, context).filter(|_| !is_over) {
             Some(error) => error,
             None => wait(context, self.fate.error()).unwrap_or_else(|error| error),
         }
