@@ -27,7 +27,7 @@ header: ## write include/goatflow_plugin.h and the schemas anew
 	UPDATE_HEADER=1 $(CARGO) test --release $(LOCKED) --test abi -- header_is_current schemas_are_current
 	cp include/goatflow_plugin.h bindings/go/include/goatflow_plugin.h
 
-test: plugins test-rust test-launcher test-model test-c test-go test-python test-cli test-hosts test-sql-engines ## run all tests, after building what they need
+test: plugins test-rust test-launcher test-model test-c test-go test-python test-cli test-hosts test-load test-sql-engines ## run all tests, after building what they need
 
 test-rust: plugins
 	$(CARGO) test --release $(LOCKED)
@@ -51,6 +51,10 @@ test-go: plugins
 test-python: plugins
 	cd bindings/python && python3 -m unittest discover -s tests
 	cd bindings/plugin-python && python3 -m unittest discover -s tests
+
+.PHONY: test-load
+test-load: plugins ## call plugins from C, Go and Python while their versions are exchanged (tests/load/run.sh --long: a million calls)
+	tests/load/run.sh
 
 test-cli: plugins
 	scripts/cli.sh
@@ -79,6 +83,10 @@ doc: ## build the documentation
 
 bench: ## measure the call path beside raw wasmtime
 	$(CARGO) bench $(LOCKED)
+
+.PHONY: bench-native
+bench-native: plugins ## measure native plugins beside a bare socket, go-plugin's host and bubblewrap
+	benches/native/run.sh
 
 clean:
 	$(CARGO) clean

@@ -179,6 +179,12 @@ pub(super) fn put_to_rest(slot: &Arc<Slot>, generation: &Arc<Live>) {
     });
 }
 
+/// A generation that others have replaced: what it still serves ends there. What goes wrong concerns nobody any more.
+pub(super) fn let_go(generation: &Live) {
+    let _ = generation.plugin.let_go();
+    let _ = generation.advance(State::Stopped);
+}
+
 /// A generation that was only kept for a way back. What goes wrong concerns nobody any more.
 pub(super) fn stop_standby(generation: &Live) {
     let _ = generation.plugin.stop(Duration::ZERO);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Manager;
 use super::loading::{self, Purpose};
-use super::stopping::{check_not_around, stop_standby};
+use super::stopping::{check_not_around, let_go, stop_standby};
 use crate::clock;
 use crate::error::{Error, ErrorCode, Result, bug};
 use crate::host::{Event, LogLevel};
@@ -214,7 +214,7 @@ impl Manager {
             self.watch_trial(slot, live.number);
         }
         if let Some(older) = older {
-            stop_standby(&older.generation);
+            let_go(&older.generation);
         }
         let drained = self.let_drain(slot, &old, options.patience(slot));
         if trial.is_none() {

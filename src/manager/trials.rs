@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Manager;
-use super::stopping::{check_not_around, stop_standby};
+use super::stopping::{check_not_around, let_go};
 use super::swapping::{ReplaceOptions, at, describe};
 use crate::clock;
 use crate::error::{Result, bug};
@@ -78,7 +78,7 @@ impl Manager {
         let Some((left, _)) = self.go_back(slot, Some(generation), reason, figures)? else { return Ok(()) };
         self.note(&slot.name, LogLevel::Warn, &format!("went back from version {}: {reason}", left.version()));
         self.let_drain(slot, &left, PATIENCE);
-        stop_standby(&left);
+        let_go(&left);
         Ok(())
     }
 

@@ -68,6 +68,12 @@ pub trait Plugin: Send + Sync {
         Ok(())
     }
 
+    /// Lets go of a plugin that another version has replaced: it begins no call any more, and calls that are under way end
+    /// where they are.
+    fn let_go(&self) -> Result<()> {
+        self.stop(Duration::ZERO)
+    }
+
     /// True when a process answers calls, so that the thread of the caller only waits.
     fn is_process(&self) -> bool {
         false

@@ -29,6 +29,7 @@ mod native_hostile;
 mod native_life;
 mod native_soak;
 mod native_support;
+mod native_swap;
 mod outbound_http;
 mod outbound_mail;
 mod package_cli;

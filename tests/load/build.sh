@@ -46,7 +46,8 @@ modules() {
   module "$1" 1.9.2 refused MUTE
   module "$1" 1.9.3 refused GOOD somebody
   module "$1" 1.9.4 refused SICK
-  module "$1" 1.9.5 refused HANGS
+  # Where programs get the time that they need to start on a busy machine, this one would burn it.
+  [ "$1" = load-mixed ] || module "$1" 1.9.5 refused HANGS
   place "$1" 1.9.1 refused wasm plugin.wasm
   echo garbage > "$directory/plugin.wasm"
 }

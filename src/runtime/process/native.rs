@@ -124,6 +124,11 @@ impl Plugin for NativePlugin {
         self.0.rest()
     }
 
+    fn let_go(&self) -> Result<()> {
+        self.0.let_go();
+        Ok(())
+    }
+
     fn is_process(&self) -> bool {
         true
     }

@@ -304,6 +304,22 @@ impl Supervisor {
         executor::spawn(move || inner.retire(process))
     }
 
+    /// Begins no call any more; the process ends with the last one that is under way.
+    pub(super) fn let_go(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.move_to(Phase::Stopped);
+        let process = self.serving.swap(None);
+        state.leaving.extend(process.iter().map(Arc::downgrade));
+        drop(state);
+        self.stopped.cancel();
+        let Some(process) = process else { return };
+        let inner = Arc::clone(self);
+        let retired = Arc::clone(&process);
+        if executor::spawn(move || inner.retire(Some(retired))).is_err() {
+            process.kill();
+        }
+    }
+
     /// Ends the plugin and everything that it runs in.
     pub(super) fn stop(&self, patience: Duration) {
         let mut state = self.state();

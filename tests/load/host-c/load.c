@@ -81,6 +81,7 @@ typedef struct made {
 
 static void judge_failure(const made *call, const goatflow_plugin_error *error) {
     count(&call->called->failed);
+    if (call->asked != NULL) count(&call->asked->failed); /* or it answered, which nobody will ever know */
     if (window_has_crashing(&call->called->history, &call->window)) {
         count(&crashed);
         return;

@@ -80,6 +80,9 @@ func (c *caller) call(p *loaded, function, arguments string) ([]byte, error) {
 
 func (r *run) judgeFailure(call made, err error) {
 	call.called.failed.Add(1)
+	if call.asked != nil {
+		call.asked.failed.Add(1) // or it answered, which nobody will ever know
+	}
 	if call.called.history.hasCrashing(call.window) {
 		r.crashed.Add(1)
 		return

@@ -145,6 +145,8 @@ class Run:
     def judge_failure(self, call: Made, error: gp.PluginError) -> None:
         with self.lock:
             call.called.failed += 1
+            if call.asked is not None:
+                call.asked.failed += 1  # or it answered, which nobody will ever know
         if call.called.history.has_crashing(call.window):
             self.count("crashed_calls")
         else:
