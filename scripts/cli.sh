@@ -28,6 +28,21 @@ done
 (cd "$work/hello-go" && GOFLAGS=-mod=mod GOPROXY=off go test ./... >/dev/null)
 check "the test of a new Go plugin passes" 0 $?
 
+"$program" new hello-native --native --dir "$work" >/dev/null
+make -s -C "$work/hello-native"
+answer=$("$program" run --quiet "$work/hello-native" hello '{"name":"Ada"}')
+check "a new native plugin runs" '{"message":"Hello, Ada!"}' "$answer"
+"$program" inspect "$work/hello-native" | grep -q "a program (static, sealed) that speaks grpc"
+check "inspect tells what it is" 0 $?
+(cd "$work/hello-native" && go test ./... >/dev/null)
+check "the test of a new native plugin passes" 0 $?
+"$program" new hello-python --lang python --dir "$work" >/dev/null
+make -s -C "$work/hello-python"
+answer=$("$program" run --quiet --policy "$work/hello-python/policy.json" "$work/hello-python" hello '{"name":"Ada"}')
+check "a new plugin in Python runs" '{"message":"Hello, Ada!"}' "$answer"
+refusal=$("$program" new hello-none --lang c --native --dir "$work" 2>&1 >/dev/null || true)
+check "no template for native plugins in C" argument.invalid "$(printf %s "$refusal" | python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])')"
+
 refusal=$("$program" new hello-go --dir "$work" 2>&1 >/dev/null || true)
 check "an existing directory is kept" argument.invalid "$(printf %s "$refusal" | python3 -c 'import json,sys; print(json.load(sys.stdin)["code"])')"
 refusal=$("$program" run "$work/none" x 2>&1 >/dev/null || true)
@@ -85,7 +100,7 @@ check "a wrong document fails" 1 "$status"
 grep -q "/status must be" "$work/report.txt"
 check "and is explained" 0 $?
 
-"$program" doctor | python3 -c 'import json,sys; assert json.load(sys.stdin)["library"]["abi"] == 1'
+"$program" doctor | python3 -c 'import json,sys; d = json.load(sys.stdin); assert d["library"]["abi"] == 1 and "native_plugins" in d'
 check "doctor answers" 0 $?
 "$program" jail report --json | python3 -c 'import json,sys; assert 0 <= json.load(sys.stdin)["level"] <= 4'
 check "jail report answers" 0 $?

@@ -38,9 +38,9 @@ fn in_words(report: &Value) -> String {
     let mut lines = vec![
         format!("{} {}", text(&plugin["name"]), text(&plugin["version"])),
         format!("  {}", text(&plugin["description"])),
-        String::new(),
-        "Registers".to_owned(),
     ];
+    lines.extend(program(&plugin["process"]));
+    lines.extend([String::new(), "Registers".to_owned()]);
     for (what, title) in [
         ("routes", "path"),
         ("widgets", "title"),
@@ -62,6 +62,15 @@ fn in_words(report: &Value) -> String {
     lines.extend(if warnings.is_empty() { vec!["  none".to_owned()] } else { warnings });
     lines.extend([String::new(), "In force".to_owned(), indent(&pretty(&report["policy"]["effective"]))]);
     lines.join("\n")
+}
+
+/// What a native plugin is, in one line; nothing for a module.
+fn program(process: &Value) -> Option<String> {
+    let protocol = process["protocol"].as_str()?;
+    let isolation = &process["isolation"];
+    let image = isolation["layers"].as_array()?.iter().find(|layer| layer["name"] == "image");
+    let kind = image.and_then(|layer| layer["fact"].as_str()).unwrap_or("interpreted");
+    Some(format!("  a program ({kind}) that speaks {protocol}, isolated at level {}", isolation["level"]))
 }
 
 fn requests(requested: &Value) -> Vec<String> {

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// Language to write it in.
     #[arg(long, value_enum, default_value_t = Language::Go)]
     lang: Language,
+    /// Make a program of its own that runs in a jail, not a WebAssembly module.
+    #[arg(long)]
+    native: bool,
     /// Directory to make it in.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -26,7 +29,15 @@ enum Language {
     Go,
     /// C, with clang and lld.
     C,
+    /// Python 3.9 or newer; native only.
+    Python,
 }
+
+/// Where the SDK for Go says it is, and where a new plugin has its copy.
+///
+/// With the quotation mark of an import: generated code has the path elsewhere, too, as part of what is measured.
+const GO_SDK_PATH: &str = "\"github.com/goatkit/goatflow-plugin/bindings/plugin-go";
+const GO_COPY_PATH: &str = "\"example.com/plugin/internal/goatflow";
 
 /// A file of a new plugin: its path and its text, in which `{{name}}` stands for the plugin's name.
 type File = (&'static str, &'static str);
@@ -39,12 +50,61 @@ const GO: &[File] = &[
     ("main.go", include_str!("templates/go/main.go")),
     ("main_test.go", include_str!("templates/go/main_test.go")),
     ("plugin.yaml", include_str!("templates/go/plugin.yaml")),
+];
+
+const GO_NATIVE: &[File] = &[
+    (".gitignore", include_str!("templates/go-native/.gitignore")),
+    ("Makefile", include_str!("templates/go-native/Makefile")),
+    ("README.md", include_str!("templates/go-native/README.md")),
+    ("go.mod", include_str!("templates/go-native/go.mod")),
+    ("main.go", include_str!("templates/go-native/main.go")),
+    ("main_test.go", include_str!("templates/go-native/main_test.go")),
+    ("plugin.yaml", include_str!("templates/go-native/plugin.yaml")),
+];
+
+const PYTHON: &[File] = &[
+    (".gitignore", include_str!("templates/python/.gitignore")),
+    ("Makefile", include_str!("templates/python/Makefile")),
+    ("README.md", include_str!("templates/python/README.md")),
+    ("main.py", include_str!("templates/python/main.py")),
+    ("plugin.yaml", include_str!("templates/python/plugin.yaml")),
+    ("policy.json.in", include_str!("templates/python/policy.json.in")),
+    ("requirements.txt", include_str!("../../bindings/plugin-python/requirements.txt")),
+    ("goatflow_plugin_sdk/__init__.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/__init__.py")),
+    ("goatflow_plugin_sdk/_messages.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/_messages.py")),
+    ("goatflow_plugin_sdk/_plugin.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/_plugin.py")),
+    ("goatflow_plugin_sdk/_serve.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/_serve.py")),
+    ("goatflow_plugin_sdk/_services.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/_services.py")),
+    ("goatflow_plugin_sdk/_wire.py", include_str!("../../bindings/plugin-python/goatflow_plugin_sdk/_wire.py")),
+];
+
+/// The SDK for Go, which a new plugin gets a copy of.
+const GO_SDK: &[File] = &[
     ("internal/goatflow/abi_native.go", include_str!("../../bindings/plugin-go/abi_native.go")),
     ("internal/goatflow/abi_wasip1.go", include_str!("../../bindings/plugin-go/abi_wasip1.go")),
     ("internal/goatflow/error.go", include_str!("../../bindings/plugin-go/error.go")),
     ("internal/goatflow/host.go", include_str!("../../bindings/plugin-go/host.go")),
     ("internal/goatflow/plugin.go", include_str!("../../bindings/plugin-go/plugin.go")),
     ("internal/goatflow/registration.go", include_str!("../../bindings/plugin-go/registration.go")),
+    ("internal/goatflow/internal/bridge/bridge.go", include_str!("../../bindings/plugin-go/internal/bridge/bridge.go")),
+];
+
+/// The half of it that native plugins need besides.
+const GO_NATIVE_SDK: &[File] = &[
+    ("go.sum", include_str!("../../bindings/plugin-go/native/go.sum")),
+    ("internal/goatflow/native/doc.go", include_str!("../../bindings/plugin-go/native/doc.go")),
+    ("internal/goatflow/native/options.go", include_str!("../../bindings/plugin-go/native/options.go")),
+    ("internal/goatflow/native/serve.go", include_str!("../../bindings/plugin-go/native/serve.go")),
+    ("internal/goatflow/native/serve_wasip1.go", include_str!("../../bindings/plugin-go/native/serve_wasip1.go")),
+    ("internal/goatflow/native/server.go", include_str!("../../bindings/plugin-go/native/server.go")),
+    (
+        "internal/goatflow/native/pluginv1/plugin.pb.go",
+        include_str!("../../bindings/plugin-go/native/pluginv1/plugin.pb.go"),
+    ),
+    (
+        "internal/goatflow/native/pluginv1/plugin_grpc.pb.go",
+        include_str!("../../bindings/plugin-go/native/pluginv1/plugin_grpc.pb.go"),
+    ),
 ];
 
 const C: &[File] = &[
@@ -62,17 +122,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if root.exists() {
         return Err(Error::new(ErrorCode::ArgumentInvalid, format!("`{}` exists already", root.display())));
     }
-    let files = match arguments.lang {
-        Language::Go => GO,
-        Language::C => C,
-    };
-    for (path, text) in files {
-        write(&root.join(path), &text.replace("{{name}}", &arguments.name))?;
+    for (path, text) in files(arguments.lang, arguments.native)?.iter().copied().flatten() {
+        write(&root.join(path), &text.replace("{{name}}", &arguments.name).replace(GO_SDK_PATH, GO_COPY_PATH))?;
     }
+    let policy = if matches!(arguments.lang, Language::Python) {
+        format!("--policy {}/policy.json ", root.display())
+    } else {
+        String::new()
+    };
     print_line(&format!(
-        "made {0}\nnext: make -C {0} && goatflow-plugin run {0} hello '{{\"name\":\"Ada\"}}'",
+        "made {0}\nnext: make -C {0} && goatflow-plugin run {policy}{0} hello '{{\"name\":\"Ada\"}}'",
         root.display()
     ))
+}
+
+fn files(language: Language, native: bool) -> Result<&'static [&'static [File]]> {
+    match (language, native) {
+        (Language::Go, false) => Ok(&[GO, GO_SDK]),
+        (Language::Go, true) => Ok(&[GO_NATIVE, GO_SDK, GO_NATIVE_SDK]),
+        (Language::C, false) => Ok(&[C]),
+        (Language::Python, _) => Ok(&[PYTHON]),
+        (Language::C, true) => Err(Error::new(
+            ErrorCode::ArgumentInvalid,
+            "there is no template for native plugins in C (use Go or Python)",
+        )),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
