@@ -1,13 +1,18 @@
-/* The demo: a host on an embedded ticket database loads plugins, calls them, sees one refused, and changes its policy live.
+/* The demo: a host on an embedded ticket database loads plugins, calls them, sees one refused, changes its policy live, and
+ * exchanges one for its next version while other threads call it.
  * examples-go and the Python example do the same and print the same, byte for byte.
  *
  *   host DATABASE PLUGIN...        ./host tickets.db ../examples-plugins/ticket-stats-go ../examples-plugins/ticket-stats-c
+ *   host DATABASE PLUGIN... -- NEXT            NEXT is a newer version of one of the plugins
  */
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "goatflow_plugin.h"
 
@@ -152,7 +157,77 @@ static void demonstrate_async(const char *plugin) {
     goatflow_plugin_queue_free(queue);
 }
 
+/* A field of a JSON object that holds a plain text. */
+static void text_field(const goatflow_plugin_buffer *document, const char *name, char *to, size_t room) {
+    char key[64];
+    snprintf(key, sizeof key, "\"%s\":\"", name);
+    to[0] = 0;
+    for (size_t at = 0; at + strlen(key) < document->len; at++) {
+        const char *found = (const char *)document->data + at;
+        if (memcmp(found, key, strlen(key)) != 0) continue;
+        found += strlen(key);
+        const char *end = (const char *)memchr(found, '"', (size_t)((const char *)document->data + document->len - found));
+        if (end != NULL && (size_t)(end - found) < room) snprintf(to, room, "%.*s", (int)(end - found), found);
+        return;
+    }
+}
+
+enum { CALLERS = 4 };
+typedef struct load {
+    const char *plugin;
+    atomic_int calls, failures, stop;
+} load;
+
+static void *keep_calling(void *argument) {
+    static const char key[] = "{\"key\":\"k\"}", found[] = "{\"found\":true,\"value\":\"v\"}";
+    load *self = (load *)argument;
+    while (!atomic_load(&self->stop)) {
+        goatflow_plugin_buffer result = {NULL, 0, 0};
+        int32_t status = goatflow_plugin_manager_call(manager, self->plugin, strlen(self->plugin), "recall", strlen("recall"),
+                                                      (const uint8_t *)key, strlen(key), NULL, &result, NULL);
+        int is_right = result.len == strlen(found) && memcmp(result.data, found, result.len) == 0;
+        if (status != GOATFLOW_PLUGIN_STATUS_OK || !is_right) atomic_fetch_add(&self->failures, 1);
+        goatflow_plugin_buffer_free(&result);
+        atomic_fetch_add(&self->calls, 1);
+    }
+    return NULL;
+}
+
+static void await_calls(load *self, int more) {
+    struct timespec moment = {.tv_sec = 0, .tv_nsec = 1000000};
+    for (int before = atomic_load(&self->calls); atomic_load(&self->calls) < before + more;) nanosleep(&moment, NULL);
+}
+
+/* The next version takes over while others call the plugin, and none of their calls fails. */
+static void demonstrate_next(const char *plugin, const char *next) {
+    load under_load;
+    memset(&under_load, 0, sizeof under_load);
+    under_load.plugin = plugin;
+    pthread_t threads[CALLERS];
+    for (int i = 0; i < CALLERS; i++)
+        if (pthread_create(&threads[i], NULL, keep_calling, &under_load) != 0) exit(1);
+    await_calls(&under_load, 50);
+
+    const goatflow_plugin_error *error = NULL;
+    goatflow_plugin_buffer report = {NULL, 0, 0};
+    must(goatflow_plugin_manager_replace(manager, next, strlen(next), NULL, 0, &report, &error), "replace", &error);
+    await_calls(&under_load, 50);
+    atomic_store(&under_load.stop, 1);
+    for (int i = 0; i < CALLERS; i++) pthread_join(threads[i], NULL);
+
+    char old_version[32], new_version[32];
+    text_field(&report, "old_version", old_version, sizeof old_version);
+    text_field(&report, "new_version", new_version, sizeof new_version);
+    printf("swapped %s %s -> %s under load, failed calls: %d\n", plugin, old_version, new_version,
+           atomic_load(&under_load.failures));
+    goatflow_plugin_buffer_free(&report);
+    show_call("ticket", plugin, "ticket", "{\"id\":1}");
+    show_call("users", plugin, "users", "{}"); /* what is granted belongs to the name */
+}
+
 int main(int argc, char **argv) {
+    const char *next = argc > 4 && strcmp(argv[argc - 2], "--") == 0 ? argv[argc - 1] : NULL;
+    if (next != NULL) argc -= 2;
     if (argc < 3 || argc > 2 + MAX_PLUGINS) {
         fprintf(stderr, "usage: %s DATABASE PLUGIN... (at most %d)\n", argv[0], MAX_PLUGINS);
         return 2;
@@ -188,6 +263,7 @@ int main(int argc, char **argv) {
     }
     demonstrate_handle(plugins[0]);
     demonstrate_async(plugins[0]);
+    if (next != NULL) demonstrate_next(plugins[count - 1], next);
 
     goatflow_plugin_buffer report = {NULL, 0, 0};
     must(goatflow_plugin_manager_shutdown(manager, 5000, &report, &error), "shutdown", &error);

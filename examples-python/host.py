@@ -2,6 +2,7 @@
 """A host in Python: loads plugins over a ticket database and shows what they may and may not do.
 
     host.py DATABASE PLUGIN...
+    host.py DATABASE PLUGIN... -- NEXT      NEXT is a newer version of the last plugin
 
 The hosts in examples-c and examples-go print the same, byte for byte.
 """
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bindings" / "python"))
 
@@ -69,7 +72,45 @@ def show_handle(manager: gp.Manager, name: str) -> None:
             print("handle", number, "same")
 
 
-def run(database: str, plugins: List[str]) -> None:
+def show_next(manager: gp.Manager, name: str, path: str) -> None:
+    """The next version takes over while others call the plugin, and none of their calls fails."""
+    calls = failures = 0
+    counting = threading.Lock()
+    stop = threading.Event()
+
+    def keep_calling() -> None:
+        nonlocal calls, failures
+        while not stop.is_set():
+            try:
+                failed = manager.call(name, "recall", {"key": "k"}) != b'{"found":true,"value":"v"}'
+            except gp.PluginError:
+                failed = True
+            with counting:
+                calls, failures = calls + 1, failures + failed
+
+    def await_calls(more: int) -> None:
+        before = calls
+        while calls < before + more:
+            time.sleep(0.001)
+
+    threads = [threading.Thread(target=keep_calling) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        await_calls(50)
+        report = manager.replace(path)
+        await_calls(50)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    versions = f"{report['old_version']} -> {report['new_version']}"
+    print(f"swapped {name} {versions} under load, failed calls: {failures}")
+    show(f"ticket {name}", manager.call(name, "ticket", {"id": 1}))
+    show(f"users {name}", manager.call(name, "users", {}))  # what is granted belongs to the name
+
+
+def run(database: str, plugins: List[str], following: Optional[str] = None) -> None:
     """The whole demonstration."""
     print("goatflow-plugin abi", gp.abi_version())
     with gp.Manager({"version": 1, "database": {"sqlite": {"path": database}}}) as manager:
@@ -85,6 +126,8 @@ def run(database: str, plugins: List[str]) -> None:
             print("error", error.code)
         show_handle(manager, names[0])
         show("async", asyncio.run(manager.call_async(names[0], "overview", {})))
+        if following is not None:
+            show_next(manager, names[-1], following)
         manager.shutdown(timeout=5.0)
     print("shut down")
 
@@ -93,8 +136,12 @@ def main(arguments: List[str]) -> int:
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2
+    following = None
+    if len(arguments) > 3 and arguments[-2] == "--":
+        following = arguments.pop()
+        arguments.pop()
     try:
-        run(arguments[0], arguments[1:])
+        run(arguments[0], arguments[1:], following)
     except (gp.PluginError, gp.LibraryNotFound) as error:
         print(f"host.py: {error}", file=sys.stderr)
         return 1

@@ -24,16 +24,29 @@ PY
 run() {
   name=$1
   shift
-  "$@" "$(database "$name")" "$plugins/ticket-stats-go" "$plugins/ticket-stats-c" > "$work/$name.txt"
+  "$@" "$(database "$name")" "$plugins/ticket-stats-go" "$plugins/ticket-stats-c" -- "$plugins/ticket-stats-c-next" \
+    > "$work/$name.txt"
 }
 export GOATFLOW_PLUGIN_LIBRARY="$target/dist/libgoatflow_plugin.so.1"
 run c "$work/host"
 run go "$work/host-go"
 PYTHONPATH="$root/bindings/python" run python python3 examples-python/host.py
 
+# explain: says before the first line of each part what it shows.
+explain() {
+  awk '
+    function part(title) { if (!(title in told)) { told[title] = 1; print "-- " title } }
+    /^loaded /                          { part("load") }
+    /^overview /                        { part("query the database") }
+    /^users .*"denied":true/            { part("refusal of the table users") }
+    /^policy .* changed/                { part("its policy is changed live") }
+    /^swapped /                         { part("a new version takes over under load, and no call fails") }
+                                        { print substr($0, 1, 160) }'
+}
+
 if [ "$1" = demo ]; then
   echo "== the host in C"
-  cut -c1-160 "$work/c.txt"
+  explain < "$work/c.txt"
   echo "== the hosts in Go and Python print"
   cmp "$work/c.txt" "$work/go.txt" && cmp "$work/c.txt" "$work/python.txt" && echo "exactly the same"
 else

@@ -11,6 +11,14 @@ for plugin in ticket-stats-go ticket-stats-c; do
   mkdir -p "$out/$plugin"
   cp "examples-plugins/$plugin/plugin.yaml" "examples-plugins/$plugin/$plugin.wasm" "$out/$plugin/"
 done
+# Its next version, for exchanges of versions.
+next="$target/ticket-stats-c-next"
+mkdir -p "$next" "$out/ticket-stats-c-next"
+for file in ticket_stats.c plugin.yaml; do
+  sed 's/1\.0\.0/1.1.0/' "examples-plugins/ticket-stats-c/$file" > "$next/$file"
+done
+make -s -C "$next" -f "$PWD/examples-plugins/ticket-stats-c/Makefile" SDK="$PWD/bindings/plugin-c"
+cp "$next/plugin.yaml" "$next/ticket-stats-c.wasm" "$out/ticket-stats-c-next/"
 wat2wasm="$target/${PROFILE:-release}/examples/wat2wasm"
 "$wat2wasm" tests/fixtures/wat/reference.wat "$out/reference.wasm"
 

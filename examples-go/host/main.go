@@ -1,7 +1,8 @@
-// Command host is the demo: a host on an embedded ticket database loads plugins, calls them, sees one refused, and
-// changes its policy live. examples-c and the Python example do the same and print the same, byte for byte.
+// Command host is the demo: a host on an embedded ticket database loads plugins, calls them, sees one refused,
+// changes its policy live, and exchanges one for its next version while others call it. examples-c and the Python example do the same and print the same, byte for byte.
 //
 //	host DATABASE PLUGIN...        go run . tickets.db ../../examples-plugins/ticket-stats-go
+//	host DATABASE PLUGIN... -- NEXT        NEXT is a newer version of the last plugin
 package main
 
 import (
@@ -11,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	goatflowplugin "github.com/goatkit/goatflow-plugin/bindings/go"
@@ -21,13 +24,17 @@ func main() {
 		fmt.Fprintf(os.Stderr, "usage: %s DATABASE PLUGIN...\n", os.Args[0])
 		os.Exit(2)
 	}
-	if err := run(os.Stdout, os.Args[1], os.Args[2:]); err != nil {
+	plugins, next := os.Args[2:], ""
+	if last := len(plugins) - 1; last > 1 && plugins[last-1] == "--" {
+		plugins, next = plugins[:last-1], plugins[last]
+	}
+	if err := run(os.Stdout, os.Args[1], plugins, next); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(out io.Writer, database string, paths []string) error {
+func run(out io.Writer, database string, paths []string, next string) error {
 	library, err := goatflowplugin.Open("")
 	if err != nil {
 		return err
@@ -65,6 +72,11 @@ func run(out io.Writer, database string, paths []string) error {
 	}
 	if err := demo.async(plugins[0]); err != nil {
 		return err
+	}
+	if next != "" {
+		if err := demo.next(plugins[len(plugins)-1], next); err != nil {
+			return err
+		}
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -167,6 +179,47 @@ func (d demo) async(plugin string) error {
 		return err
 	}
 	fmt.Fprintf(d.out, "async %s\n", answer(result))
+	return nil
+}
+
+// next lets the next version take over while others call the plugin; none of their calls fails.
+func (d demo) next(plugin, path string) error {
+	const callers = 4
+	var calls, failures atomic.Int64
+	var stop atomic.Bool
+	var group sync.WaitGroup
+	for range callers {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for !stop.Load() {
+				answer, err := d.manager.Call(context.Background(), plugin, "recall", []byte(`{"key":"k"}`))
+				if err != nil || string(answer) != `{"found":true,"value":"v"}` {
+					failures.Add(1)
+				}
+				calls.Add(1)
+			}
+		}()
+	}
+	await := func(more int64) {
+		for before := calls.Load(); calls.Load() < before+more; {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	await(50)
+	report, err := d.manager.Replace(context.Background(), path, goatflowplugin.ReplaceOptions{})
+	if err == nil {
+		await(50)
+	}
+	stop.Store(true)
+	group.Wait()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, "swapped %s %s -> %s under load, failed calls: %d\n",
+		plugin, report.OldVersion, report.NewVersion, failures.Load())
+	d.call("ticket", plugin, "ticket", `{"id":1}`)
+	d.call("users", plugin, "users", `{}`) // what is granted belongs to the name
 	return nil
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::stopping::put_to_rest;
 use super::{Manager, native};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
@@ -293,7 +294,7 @@ impl Manager {
     }
 
     /// Lets `live` serve, with all that hangs on it: policy, enablement, limits and translations. Gives back what served.
-    pub(super) fn switch(&self, slot: &Slot, live: &Arc<Live>) -> Result<Option<Arc<Live>>> {
+    pub(super) fn switch(&self, slot: &Arc<Slot>, live: &Arc<Live>) -> Result<Option<Arc<Live>>> {
         // Policy and enablement may have been changed while the plugin was starting, or nothing served under the name.
         let (revision, policy, enabled) = self.standing_of(&slot.name, &live.request);
         slot.set_enabled(enabled);
@@ -303,7 +304,11 @@ impl Manager {
         live.plugin.set_limits(&limits);
         self.tell_observation(slot);
         self.translations.register(&slot.name, live.packaged.texts.clone(), Some(live.plugin.registration()));
-        slot.swap(Some(Arc::clone(live)))
+        let before = slot.swap(Some(Arc::clone(live)))?;
+        if !enabled {
+            put_to_rest(slot, live);
+        }
+        Ok(before)
     }
 
     /// Routes and menu items that other plugins have, too.

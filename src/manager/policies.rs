@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::stopping::put_to_rest;
 use super::{Config, Manager};
 use crate::error::{Error, ErrorCode, Result};
 use crate::host::Event;
@@ -158,6 +159,9 @@ impl Manager {
             && let Some(generation) = slot.serving()
         {
             self.put_in_force(&slot, &generation);
+        }
+        if let Some(generation) = slot.serving().filter(|_| !enabled) {
+            put_to_rest(&slot, &generation);
         }
         self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
         Ok(slot)

@@ -5,6 +5,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::Manager;
+use super::stopping::put_to_rest;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor::with_thread_mask;
 use crate::host::{Event, LogLevel};
@@ -96,13 +97,16 @@ impl Manager {
         failures == 0
     }
 
-    fn refresh_one(&self, slot: &Slot) -> Result<()> {
+    fn refresh_one(&self, slot: &Arc<Slot>) -> Result<()> {
         let _turn = self.turn();
         let Some(generation) = slot.serving() else { return Ok(()) };
         let stored = self.policies.load(&slot.name)?;
         let enabled = self.policies.store.load_enabled(&slot.name)?.unwrap_or(true);
         if slot.is_enabled() != enabled {
             slot.set_enabled(enabled);
+            if !enabled {
+                put_to_rest(slot, &generation);
+            }
             self.emit(Event::new(if enabled { "plugin.enabled" } else { "plugin.disabled" }, &slot.name));
         }
         let was_unknown = self.policies.remember_enabled(&slot.name, enabled);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Manager;
+use super::{Manager, loading};
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
-use crate::executor::with_thread_mask;
+use crate::executor::{self, with_thread_mask};
 use crate::host::Event;
 use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{Live, Slot, State};
@@ -18,6 +18,9 @@ use crate::plugin::call::around;
 
 /// Plugins that are stopped at the same time when everything is.
 const STOPPED_AT_ONCE: usize = 32;
+
+/// How long a disabled plugin may go on with calls that its policy sets no limit for.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 impl Manager {
     /// Takes a plugin out of service: new calls are refused at once; calls under way get `patience` to end. When some do
@@ -145,6 +148,35 @@ fn stop_all(stopping: &[Stopping], stop: &(impl Fn(&Stopping) -> Value + Sync)) 
         work();
     });
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+/// Ends the process of a plugin that was disabled, once its calls have ended: unlike a module, a program goes on without
+/// being called. It is started again by the first call after the plugin was enabled.
+pub(super) fn put_to_rest(slot: &Arc<Slot>, generation: &Arc<Live>) {
+    if generation.plugin.process().is_none() {
+        return;
+    }
+    let limits = slot.sandbox.policy.snapshot().policy.limits().clone();
+    let starting_ms = limits.init_timeout_ms;
+    let patience = match limits.call_timeout_ms {
+        0 => LONGEST_REST,
+        timeout_ms => Duration::from_millis(timeout_ms),
+    };
+    let (slot, generation) = (Arc::clone(slot), Arc::clone(generation));
+    // Without a thread the process stays until the plugin is stopped.
+    let _ = executor::spawn(move || {
+        generation.drain(patience);
+        if slot.is_enabled() {
+            return;
+        }
+        // Ended, or on its way.
+        let _ = generation.plugin.rest();
+        if generation.plugin.process().is_some_and(|process| process["state"] == "starting") {
+            // The probe waits until it has started.
+            let _ = generation.plugin.probe(&loading::context(starting_ms));
+            let _ = generation.plugin.rest();
+        }
+    });
 }
 
 /// A generation that others have replaced: what it still serves ends there. What goes wrong concerns nobody any more.

@@ -12,6 +12,9 @@ use crate::host::request::Statement;
 use crate::host::{Function, Request};
 use crate::policy::{Access, Policy, lacks_grant, table_suggestion};
 
+/// Facts about the end of a plugin's process: what it wrote last, which may be anything that it knew.
+const OF_ANOTHER: [&str; 2] = ["log_tail", "last_failure"];
+
 /// Most tables that one suggestion names.
 const MAX_TABLES: usize = 64;
 
@@ -54,8 +57,12 @@ pub(super) fn describe(error: Error, function: &str) -> Error {
     }
 }
 
-/// A refusal as the plugin gets it: what names resolve to inside the host's network is the host's to know.
+/// A failure as the plugin gets it: what names resolve to inside the host's network is the host's to know, and so is what
+/// another plugin wrote before it ended.
 pub(super) fn for_guest(error: Error, plugin: &Arc<str>) -> Error {
+    if OF_ANOTHER.into_iter().any(|key| error.detail().contains_key(key)) {
+        return of_another(&error);
+    }
     if error.code() != ErrorCode::PolicyHttpAddressDenied {
         return error;
     }
@@ -65,6 +72,18 @@ pub(super) fn for_guest(error: Error, plugin: &Arc<str>) -> Error {
         .with_detail("target", detail("target"))
         .with_detail("no_suggestion", "which address it is, and what would open it, is for the administrator to know")
         .with_plugin(plugin)
+}
+
+/// The end of a plugin that was called.
+fn of_another(error: &Error) -> Error {
+    let mut told = Error::new(error.code(), "the process of the plugin that was called has ended (its log says why)");
+    if let Some(pause) = error.detail().get("retry_after_ms") {
+        told = told.with_detail("retry_after_ms", pause.clone());
+    }
+    match error.plugin() {
+        Some(callee) => told.with_plugin(&callee.into()),
+        None => told,
+    }
 }
 
 /// The entries that the policy lacks for this request; none when that is not what is wrong.

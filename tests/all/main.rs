@@ -9,6 +9,7 @@ mod archive_tools;
 mod attack_cache;
 mod attack_config;
 mod attack_log_translate_events;
+mod attack_native;
 mod attack_plugin_calls;
 mod attack_sql;
 mod blue_green;

@@ -541,7 +541,10 @@ static void call_functions(void) {
 
     CASE("call options: every field wrong");
 #define WITH(options) goatflow_plugin_manager_call(m, PLUGIN, ECHO, ARGS, (options), OUT, ERR)
-    options.flags = 1;
+    options.flags = GOATFLOW_PLUGIN_CALL_NO_WAITING; /* without effect on a module */
+    CHECK_OK(WITH(&options));
+    CHECK_TEXT(out, "{}");
+    options.flags = 2;
     BAD(WITH(&options), ARGUMENT_UNSUPPORTED_OPTION);
     options.flags = UINT32_MAX;
     BAD(WITH(&options), ARGUMENT_UNSUPPORTED_OPTION);

@@ -24,6 +24,12 @@ typedef unsigned long long u64;
 #ifndef NAME
 #define NAME "guest-a"
 #endif
+#ifndef VERSION
+#define VERSION "1.0.0"
+#endif
+#ifndef ROUTE
+#define ROUTE "/old"
+#endif
 #define EXPORT(name) __attribute__((export_name(name), used))
 #define IMPORT(name) __attribute__((import_module("gk"), import_name(name)))
 
@@ -126,7 +132,8 @@ static u64 ask_host(const u8 *function, u32 function_len, const u8 *arguments, u
 }
 
 EXPORT("gk_register") u64 gk_register(void) {
-    static const char registration[] = "{\"name\":\"" NAME "\",\"version\":\"1.0.0\",\"description\":\"driven by the C tests\"}";
+    static const char registration[] = "{\"name\":\"" NAME "\",\"version\":\"" VERSION "\",\"description\":\"driven by the C tests\","
+                                       "\"routes\":[{\"method\":\"GET\",\"path\":\"" ROUTE "\",\"handler\":\"echo\"}]}";
     return pack((const u8 *)registration, (u32)sizeof registration - 1);
 }
 

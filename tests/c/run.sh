@@ -3,11 +3,12 @@
 #
 #   run.sh              everything: build, C++17 syntax, samples, tests, examples, leak test, valgrind
 #                       (GOATFLOW_TEST_QUICK=1: a short leak test and no valgrind)
-#   run.sh test NAME    one test program (arguments calls callbacks lifecycle threads packages signals process fuzz)
+#   run.sh test NAME    one test program (arguments calls callbacks lifecycle lifecycle_swap native threads packages signals
+#                       process fuzz)
 #   run.sh leak [W M]   the leak test: W cycles of warm-up (1000), M more (9000)
 #   run.sh valgrind [NAME…]   memcheck of the functional tests and the examples
 #
-# GOATFLOW_TEST_PLUGINS (ticket-stats-go/, ticket-stats-c/, reference.wasm) and GOATFLOW_TEST_SQL come from the harness;
+# GOATFLOW_TEST_PLUGINS (ticket-stats-go/, ticket-stats-c/, contract-go/, reference.wasm) and GOATFLOW_TEST_SQL come from the harness;
 # without them the plugins of examples-plugins are taken as they lie there, and what needs reference.wasm uses a guest of ours.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,8 +20,8 @@ export GOATFLOW_TEST_GUESTS="$OUT"
 export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$DIST/libgoatflow_plugin.so.1}"
 export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
 export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
-FUNCTIONAL="arguments calls callbacks lifecycle threads packages"
-MEMCHECKED="arguments calls callbacks lifecycle packages fuzz examples"
+FUNCTIONAL="arguments calls callbacks lifecycle lifecycle_swap native threads packages"
+MEMCHECKED="arguments calls callbacks lifecycle lifecycle_swap native packages fuzz examples"
 SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
 
 build() {

@@ -2,15 +2,20 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use super::removal::remove_tree;
 use crate::error::{Error, ErrorCode, Result};
 
-/// How directories of plugins are called: this, the host's process number and its start time, and a counter.
+/// How directories of plugins are called: this, the host's process number and its start time, and something that nobody
+/// can guess: who may write to the same place could else take the names beforehand.
 const PREFIX: &str = "goatflow-plugin.";
 
 /// A private directory; removed with everything in it when dropped.
@@ -18,6 +23,8 @@ const PREFIX: &str = "goatflow-plugin.";
 pub(super) struct PluginDirectory {
     path: PathBuf,
     sockets: AtomicU32,
+    /// Held as long as it is in use: processes that don't see each other's numbers, as in containers, sweep the same place.
+    _lock: OwnedFd,
     /// Process that made it: a forked child must not remove it.
     owner: u32,
 }
@@ -25,23 +32,19 @@ pub(super) struct PluginDirectory {
 impl PluginDirectory {
     /// Makes a directory below `base`, or where the system keeps such things.
     pub(super) fn new(base: Option<&Path>) -> Result<Self> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
         let base = base.map_or_else(usual_base, Path::to_owned);
         sweep(&base);
         let owner = std::process::id();
         let started = start_time(owner).unwrap_or_default();
-        // Another process can have the name only in a directory that everybody may write to.
-        for _ in 0..100 {
-            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = base.join(format!("{PREFIX}{owner}.{started}.{number}"));
-            // Passed through, not listed: without a mount namespace the plugin's user comes this way too.
-            match DirBuilder::new().mode(0o711).create(&path) {
-                Ok(()) => return Ok(Self { path, sockets: AtomicU32::new(0), owner }),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed("make a directory in", &base, error)),
-            }
+        let wrong = |error| failed("make a directory in", &base, error);
+        let number = getrandom::u64().map_err(|error| wrong(std::io::Error::other(error.to_string())))?;
+        let path = base.join(format!("{PREFIX}{owner}.{started}.{number:016x}"));
+        // Passed through, not listed: without a mount namespace the plugin's user comes this way too.
+        DirBuilder::new().mode(0o711).create(&path).map_err(wrong)?;
+        match open(&path).and_then(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).map(|()| lock)) {
+            Ok(lock) => Ok(Self { path, sockets: AtomicU32::new(0), _lock: lock, owner }),
+            Err(errno) => Err(wrong(errno.into())),
         }
-        Err(failed("make a directory in", &base, ErrorKind::AlreadyExists.into()))
     }
 
     /// Where the plugin's own files are, read-only for it.
@@ -82,7 +85,7 @@ impl Drop for PluginDirectory {
     fn drop(&mut self) {
         if self.owner == std::process::id() {
             // What stays is swept by the next process that starts plugins.
-            let _ = std::fs::remove_dir_all(&self.path);
+            let _ = remove_tree(&self.path);
         }
     }
 }
@@ -110,7 +113,7 @@ impl Sockets {
 impl Drop for Sockets {
     fn drop(&mut self) {
         if self.plugin.owner == std::process::id() {
-            let _ = std::fs::remove_dir_all(&self.path);
+            let _ = remove_tree(&self.path);
         }
     }
 }
@@ -130,11 +133,21 @@ fn sweep(base: &Path) {
         let name = entry.file_name();
         let Some(is_alive) = name.to_str().and_then(maker_is_alive) else { continue };
         let is_ours = entry.metadata().is_ok_and(|facts| facts.is_dir() && facts.uid() == own);
-        if is_ours && !is_alive {
+        if is_ours && !is_alive && !is_held(&entry.path()) {
             // Somebody else may be sweeping, too.
-            let _ = std::fs::remove_dir_all(entry.path());
+            let _ = remove_tree(&entry.path());
         }
     }
+}
+
+/// Whether somebody uses the directory, or it can't be found out.
+fn is_held(path: &Path) -> bool {
+    open(path).and_then(|directory| flock(&directory, FlockOperation::NonBlockingLockExclusive)).is_err()
+}
+
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// Whether the process that made a directory of this name still runs; `None` for other names.
@@ -176,12 +189,21 @@ mod tests {
         let dead = base.path().join(format!("{PREFIX}4194305.1.0"));
         let reused = base.path().join(format!("{PREFIX}{}.1.0", std::process::id()));
         let strange = base.path().join(format!("{PREFIX}x"));
+        // Of a process in another container, where numbers mean other processes.
+        let foreign = base.path().join(format!("{PREFIX}4194306.1.0"));
+        std::fs::create_dir(&foreign).unwrap();
+        let lock = open(&foreign).unwrap();
+        flock(&lock, FlockOperation::LockShared).unwrap();
         for path in [&dead, &reused, &strange] {
             std::fs::create_dir(path).unwrap();
         }
         let directory = Arc::new(PluginDirectory::new(Some(base.path())).unwrap());
         let second = PluginDirectory::new(Some(base.path())).unwrap();
         assert!(!dead.exists() && !reused.exists() && strange.exists() && directory.path.exists());
+        assert!(foreign.exists());
+        drop(lock);
+        sweep(base.path());
+        assert!(!foreign.exists());
         directory.add_file("a/b/c.txt", b"x").unwrap();
         assert_eq!(std::fs::read(directory.files().join("a/b/c.txt")).unwrap(), b"x");
         for name in ["../x", "/x", "", "a/../../x"] {

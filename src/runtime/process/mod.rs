@@ -23,6 +23,8 @@ mod output;
 #[cfg(native_plugins)]
 mod phases;
 #[cfg(native_plugins)]
+mod removal;
+#[cfg(native_plugins)]
 mod running;
 #[cfg(native_plugins)]
 mod session;

@@ -27,12 +27,16 @@ pub(super) const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes that are read from one stream in [`PERIOD`]; a plugin that writes faster waits.
 const BYTES_PER_PERIOD: usize = 256 * 1024;
 const PERIOD: Duration = Duration::from_millis(250);
+/// Bytes that a line counts for besides its own: each is work for the thread that all plugins share.
+const LINE_COST: usize = 256;
 
 /// The log of one process.
 pub(super) struct ProcessLog {
     host: Arc<dyn HostApi>,
     tail: Mutex<VecDeque<String>>,
     lines: [Mutex<Lines>; 2],
+    /// What a session may still bring. It can't wait; what is more than that is left out.
+    session: Mutex<Budget>,
     /// Streams that have ended, of the two.
     ended: watch::Sender<usize>,
 }
@@ -40,7 +44,8 @@ pub(super) struct ProcessLog {
 impl ProcessLog {
     /// A log that hands its lines to `host`.
     pub(super) fn new(host: Arc<dyn HostApi>) -> Arc<Self> {
-        Arc::new(Self { host, tail: Mutex::default(), lines: Default::default(), ended: watch::channel(0).0 })
+        let (tail, lines, session) = (Mutex::default(), Default::default(), Mutex::new(Budget::new()));
+        Arc::new(Self { host, tail, lines, session, ended: watch::channel(0).0 })
     }
 
     /// Takes what a stream brought.
@@ -73,7 +78,17 @@ impl ProcessLog {
     /// The way into it for a session.
     pub(super) fn output(self: &Arc<Self>) -> Output {
         let log = Arc::clone(self);
-        Arc::new(move |channel, bytes| log.write(channel, bytes))
+        Arc::new(move |channel, bytes| {
+            let Some(left_out) = lock(&log.session).take(bytes) else { return };
+            if left_out > 0 {
+                log.host.log(
+                    None,
+                    LogLevel::Warn,
+                    &format!("{left_out} bytes of output came too fast and were left out"),
+                );
+            }
+            log.write(channel, bytes);
+        })
     }
 
     fn line(&self, line: &[u8]) {
@@ -201,31 +216,77 @@ async fn drain(mut stream: Throttled, log: &ProcessLog, channel: Channel) {
     log.finish(channel);
 }
 
+/// How much of what a plugin writes is taken.
+struct Budget {
+    period: Instant,
+    left: usize,
+    /// What was taken beyond the budget of a period is owed to later ones.
+    debt: usize,
+    left_out: usize,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { period: Instant::now(), left: BYTES_PER_PERIOD, debt: 0, left_out: 0 }
+    }
+
+    /// When something may be taken again, if that is not now.
+    fn pause(&mut self) -> Option<Instant> {
+        while self.left == 0 {
+            let next = self.period + PERIOD;
+            if Instant::now() < next {
+                return Some(next);
+            }
+            self.period = next;
+            let paid = self.debt.min(BYTES_PER_PERIOD);
+            (self.debt, self.left) = (self.debt - paid, BYTES_PER_PERIOD - paid);
+        }
+        if self.period.elapsed() >= PERIOD {
+            (self.period, self.left) = (Instant::now(), BYTES_PER_PERIOD);
+        }
+        None
+    }
+
+    fn spend(&mut self, bytes: &[u8]) {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let cost = bytes.len().saturating_add(lines.saturating_mul(LINE_COST));
+        self.debt = self.debt.saturating_add(cost.saturating_sub(self.left));
+        self.left = self.left.saturating_sub(cost);
+    }
+
+    /// Bytes that were left out before these; `None` when these are too many as well.
+    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.pause().is_some() {
+            self.left_out = self.left_out.saturating_add(bytes.len());
+            return None;
+        }
+        self.spend(bytes);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
 /// A pipe that is read no faster than a log can be of use.
 struct Throttled {
     pipe: Receiver,
     buffer: Box<[u8]>,
-    period: Instant,
-    left: usize,
+    budget: Budget,
 }
 
 impl Throttled {
     fn new(pipe: Receiver) -> Self {
         let buffer = vec![0; 16 * 1024].into_boxed_slice();
-        Self { pipe, buffer, period: Instant::now(), left: BYTES_PER_PERIOD }
+        Self { pipe, buffer, budget: Budget::new() }
     }
 
     /// The next bytes; `None` at the end, and when reading fails, which a pipe does for no other reason.
     async fn read(&mut self) -> Option<&[u8]> {
-        if self.period.elapsed() >= PERIOD {
-            (self.period, self.left) = (Instant::now(), BYTES_PER_PERIOD);
-        } else if self.left == 0 {
-            tokio::time::sleep_until(self.period + PERIOD).await;
-            (self.period, self.left) = (Instant::now(), BYTES_PER_PERIOD);
+        while let Some(pause) = self.budget.pause() {
+            tokio::time::sleep_until(pause).await;
         }
         let length = self.pipe.read(&mut self.buffer).await.ok().filter(|length| *length > 0)?;
-        self.left = self.left.saturating_sub(length);
-        self.buffer.get(..length)
+        let bytes = self.buffer.get(..length)?;
+        self.budget.spend(bytes);
+        Some(bytes)
     }
 }
 
@@ -244,6 +305,24 @@ mod tests {
         assert_eq!(lines.push(b"d\n\n", 10), [b"bcd\n".as_slice(), b"\n"]);
         assert_eq!(lines.push(b"0123456789012", 10), [b"0123456789"]);
         assert_eq!(lines.push(b"\n", 10), [b"012\n"]);
+    }
+
+    #[test]
+    fn short_lines_are_paid_for_and_debts_too() {
+        let mut budget = Budget::new();
+        let lines = b"\n".repeat(16 * 1024);
+        assert_eq!(budget.take(&lines), Some(0));
+        // They cost as much as sixteen periods allow.
+        assert_eq!(budget.take(b"xyz"), None);
+        assert!(budget.debt > 15 * BYTES_PER_PERIOD);
+        budget.period -= 15 * PERIOD;
+        assert_eq!(budget.take(b"x"), None, "not paid yet");
+        budget.period -= 10 * PERIOD;
+        assert_eq!(budget.take(b"x"), Some(4));
+        assert_eq!(budget.debt, 0);
+        let mut budget = Budget::new();
+        assert!((0..16).all(|_| budget.take(&[b'x'; 16 * 1024]) == Some(0)));
+        assert_eq!(budget.take(b"x"), None, "a long line costs its bytes");
     }
 
     #[test]

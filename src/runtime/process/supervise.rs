@@ -292,8 +292,8 @@ impl Supervisor {
     /// Ends the process once its calls have ended; the next call starts one.
     pub(super) fn rest(self: &Arc<Self>) -> Result<()> {
         let mut state = self.state();
-        // Who waits after a crash goes on waiting.
-        if !matches!(state.phase, Phase::Serving) {
+        // A start that is under way comes to its end.
+        if !matches!(state.phase, Phase::Serving | Phase::Pausing(_)) {
             return Ok(());
         }
         state.move_to(Phase::Resting);

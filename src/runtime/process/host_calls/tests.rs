@@ -4,13 +4,8 @@ use std::time::Duration;
 use super::*;
 use crate::host::LogLevel;
 
-const LIMITS: RuntimeLimits = RuntimeLimits {
-    memory_bytes: 1 << 20,
-    instances: 1,
-    argument_bytes: 1024,
-    result_bytes: 1024,
-    host_calls: 0,
-};
+const LIMITS: RuntimeLimits =
+    RuntimeLimits { memory_bytes: 1 << 20, instances: 1, argument_bytes: 1024, result_bytes: 1024, host_calls: 0 };
 
 /// A host whose calls and whose log take as long as the test wants.
 struct Slow {
