@@ -14,6 +14,13 @@ static inline double now_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
+/* Processor time of all threads of this process. */
+static inline double cpu_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
 /* A JSON text of so many bytes. */
 static inline char *json_text(size_t size) {
     char *text = (char *)malloc(size + 1);

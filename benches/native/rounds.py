@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Dict, List, Optional
 
-CASES = ["64 B", "64 KiB", "64 B, 16 in flight", "64 B, 64 in flight"]
+CASES = ["64 B", "64 KiB", "64 B, 16 in flight", "64 B, 64 in flight", "64 B, host's CPU"]
 BWRAP = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--bind", "/tmp", "/tmp", "--proc", "/proc", "--dev", "/dev"]
 
 Round = Dict[str, Dict[str, float]]
@@ -72,8 +72,8 @@ def main() -> None:
     table("times go-plugin's gRPC, per round", rounds, called, CASES, "go-plugin, gRPC")
     table("times go-plugin's net/rpc, per round", rounds, called, CASES, "go-plugin, net/rpc")
     starts = [row for row in rows if row != "raw Unix socket"]
-    table("start to first answer, ms", rounds, starts, ["start_ms"])
-    table("start, times go-plugin's gRPC without a jail", rounds, starts, ["start_ms"], "go-plugin, gRPC")
+    table("start to first answer, ms", rounds, starts, ["start_ms", "start_cpu_ms"])
+    table("start, times go-plugin's gRPC without a jail", rounds, starts, ["start_ms", "start_cpu_ms"], "go-plugin, gRPC")
 
 
 main()

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -77,6 +78,13 @@ func must(err error) {
 	}
 }
 
+// cpuTime is the processor time of all threads of this process.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 func perCall(call echo, size, inFlight, calls int) float64 {
 	arguments := []byte(`"` + strings.Repeat("x", size-2) + `"`)
 	var group sync.WaitGroup
@@ -100,7 +108,7 @@ func main() {
 	protocol := goplugin.Protocol(os.Args[1])
 	calls, err := strconv.Atoi(os.Args[2])
 	must(err)
-	begin := time.Now()
+	begin, cpu := time.Now(), cpuTime()
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			ProtocolVersion: 1, MagicCookieKey: "GOATKIT_PLUGIN", MagicCookieValue: "goatkit-v1",
@@ -120,10 +128,14 @@ func main() {
 	must(err)
 	call := dispensed.(echo)
 	perCall(call, 64, 1, 1)
-	started := time.Since(begin)
+	started, startCPU := time.Since(begin), cpuTime()-cpu
 	perCall(call, 64, 1, max(calls/10, 1))
+	cpu = cpuTime()
+	sequential := perCall(call, 64, 1, calls)
 	document, err := json.Marshal(map[string]float64{
-		"64 B": perCall(call, 64, 1, calls), "64 KiB": perCall(call, 65536, 1, max(calls/4, 1)),
+		"64 B, host's CPU": float64((cpuTime() - cpu).Microseconds()) / float64(calls),
+		"start_cpu_ms":     float64(startCPU.Microseconds()) / 1000,
+		"64 B":             sequential, "64 KiB": perCall(call, 65536, 1, max(calls/4, 1)),
 		"64 B, 16 in flight": perCall(call, 64, 16, max(calls, 16)), "64 B, 64 in flight": perCall(call, 64, 64, max(calls, 64)),
 		"start_ms": float64(started.Microseconds()) / 1000,
 	})
