@@ -66,6 +66,11 @@ pub trait Plugin: Send + Sync {
         Ok(())
     }
 
+    /// Serves no more calls, for good; those under way end where they are, and then everything is freed. Does not block.
+    fn retire(&self) -> Result<()> {
+        self.stop(Duration::ZERO)
+    }
+
     /// State of the plugin's process, its protocol and its jail; `None` for a plugin without one.
     fn process(&self) -> Option<Value> {
         None

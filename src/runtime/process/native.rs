@@ -209,6 +209,13 @@ impl Plugin for NativePlugin {
         executor::spawn(move || process.stop_after_calls())
     }
 
+    fn retire(&self) -> Result<()> {
+        // A process that rests already, or was exchanged, ends by itself after its last call.
+        let Some(process) = self.0.leave(Phase::Stopped) else { return Ok(()) };
+        let unheard = Arc::clone(&process);
+        executor::spawn(move || process.stop_after_calls()).inspect_err(|_| unheard.kill())
+    }
+
     fn process(&self) -> Option<Value> {
         let process = self.0.serving.load_full();
         let phase = self.0.state().phase;
@@ -305,10 +312,10 @@ impl Inner {
         ))
     }
 
-    /// False when the plugin was stopped meanwhile.
+    /// False when the plugin was stopped, or put to rest, meanwhile.
     fn put_into_service(&self, process: &Arc<Process>) -> bool {
         let mut state = self.state();
-        if state.phase == Phase::Stopped {
+        if matches!(state.phase, Phase::Stopped | Phase::Resting) {
             return false;
         }
         process.host_calls.set_limits(state.limits);
