@@ -1,7 +1,9 @@
 //! What a plugin name stands for.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::generation::{Generation, Live, State};
 use super::health::Health;
@@ -13,9 +15,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::plugin::{CallContext, Recovery, ResultSink};
 use crate::policy::SwapRules;
 use crate::sandbox::Sandbox;
-
-/// How often a call that had not begun is put to the version that serves by now.
-const ATTEMPTS: u32 = 3;
 
 /// A name with everything that survives a reload.
 pub struct Slot {
@@ -36,6 +35,8 @@ pub struct Slot {
     /// Every generation that is not gone.
     alive: Mutex<Vec<Weak<Live>>>,
     generations: AtomicU64,
+    /// What is counted in and is no call of a host.
+    visits: AtomicUsize,
     /// A generation is being exchanged.
     swapping: AtomicBool,
     /// What serves is a process.
@@ -66,6 +67,30 @@ pub struct Trial {
 /// The right to exchange the generation of a slot; given back when dropped.
 pub struct SwapTurn(Arc<Slot>);
 
+/// Something in flight that is no call of a host, and takes no call's place.
+pub struct Visit<'a> {
+    call: Call<Generation>,
+    /// Dropped last: it is there for as long as the call is counted.
+    _place: Place<'a>,
+}
+
+/// One of the visits; counted out when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Deref for Visit<'_> {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.call
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Drop for SwapTurn {
     fn drop(&mut self) {
         self.0.swapping.store(false, Ordering::Release);
@@ -87,6 +112,7 @@ impl Slot {
             past: Arc::default(),
             alive: Mutex::default(),
             generations: AtomicU64::new(0),
+            visits: AtomicUsize::new(0),
             swapping: AtomicBool::new(false),
             is_process: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -164,6 +190,18 @@ impl Slot {
         sum
     }
 
+    /// Waits for the calls of every generation, the earlier ones' too; gives the number of those that did not end in time.
+    #[must_use]
+    pub fn drain(&self, patience: Duration) -> usize {
+        let until = clock::now().saturating_add(clock::saturating_nanos(patience));
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = |generation: Arc<Live>| {
+            let left = Duration::from_nanos(until.saturating_sub(clock::now()));
+            if generation.drain(left) { 0 } else { generation.in_flight() }
+        };
+        alive.iter().filter_map(Weak::upgrade).map(running).sum()
+    }
+
     /// True when calls are let in.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
@@ -177,8 +215,10 @@ impl Slot {
 
     /// Counts something into the serving generation that is no call of a host; `None` when no call could begin.
     #[must_use]
-    pub fn enter(&self) -> Option<Call<Generation>> {
-        self.serving.enter().ok()
+    pub fn enter(&self) -> Option<Visit<'_>> {
+        self.visits.fetch_add(1, Ordering::AcqRel);
+        let place = Place(&self.visits);
+        Some(Visit { call: self.serving.enter().ok()?, _place: place })
     }
 
     /// Calls the plugin. Fails when nothing serves, the slot is disabled or the plugin blocked.
@@ -189,7 +229,7 @@ impl Slot {
         arguments: &[u8],
         result: &mut ResultSink<'_>,
     ) -> Result<()> {
-        let mut attempts = 1;
+        let mut stopped = None;
         loop {
             context.check_alive().map_err(|error| error.with_plugin(&self.name))?;
             let call = self.serving.enter().map_err(|refused| self.refusal(refused, context))?;
@@ -197,14 +237,24 @@ impl Slot {
             let started = clock::now();
             let outcome = call.plugin.call(context, function, arguments, result);
             let failure = outcome.as_ref().err().map(Error::code);
-            if failure == Some(ErrorCode::LifecycleStopped) && attempts < ATTEMPTS {
-                // It waited for an instance of a version that was stopped, and never began: the next one serves it.
-                attempts += 1;
+            if failure == Some(ErrorCode::LifecycleStopped) && stopped.replace(call.number) != Some(call.number) {
+                // It waited for an instance of a version that was stopped, and never began: the next one serves it, however
+                // often that happens.
                 continue;
             }
-            call.traffic.count(clock::now().saturating_sub(started), failure);
+            let took = clock::now().saturating_sub(started);
+            let is_callers = failure == Some(ErrorCode::PluginDeadline) && self.was_short(context, started);
+            call.traffic.count(took, failure, is_callers);
             return outcome.map_err(|error| self.explain(error, context).with_plugin(&self.name));
         }
+    }
+
+    /// True when another plugin left this one less time than its policy gives it.
+    fn was_short(&self, context: &CallContext, started: Nanos) -> bool {
+        let given_ms = self.sandbox.policy.snapshot().policy.limits().call_timeout_ms;
+        let whole = if given_ms == 0 { Nanos::MAX } else { given_ms.saturating_mul(1_000_000) };
+        // Some of it goes by on the way here.
+        !context.chain.is_empty() && context.deadline.saturating_sub(started) < whole / 10 * 9
     }
 
     /// A call that waited for an instance when the plugin was stopped.
@@ -224,7 +274,10 @@ impl Slot {
         let in_force = self.sandbox.policy.snapshot();
         in_force.policy.check_not_blocked()?;
         let limit = in_force.policy.limits().concurrent_calls as usize;
-        if limit == 0 || generation.in_flight() <= limit {
+        // Looked at twice: a visit that comes or goes meanwhile keeps no call out.
+        let visits = || self.visits.load(Ordering::Acquire);
+        let (before, in_flight, after) = (visits(), generation.in_flight(), visits());
+        if limit == 0 || in_flight.saturating_sub(before.max(after)) <= limit {
             return Ok(());
         }
         Err(Error::new(

@@ -33,13 +33,13 @@ pub struct Figures {
 }
 
 impl Traffic {
-    /// Counts a call that took this long.
-    pub fn count(&self, took: Nanos, failure: Option<ErrorCode>) {
+    /// Counts a call that took this long; `is_callers` says that its caller is to blame for its failure.
+    pub fn count(&self, took: Nanos, failure: Option<ErrorCode>, is_callers: bool) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.total_ns.fetch_add(took, Ordering::Relaxed);
         if let Some(code) = failure {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            if is_fault(code) {
+            if is_fault(code) && !is_callers {
                 self.faults.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn calls_fall_into_buckets_by_their_time() {
         let traffic = Traffic::default();
-        traffic.count(999, None);
-        traffic.count(1_000, Some(ErrorCode::PluginTrap));
-        traffic.count(3_999, None);
-        traffic.count(u64::MAX, None);
+        traffic.count(999, None, false);
+        traffic.count(1_000, Some(ErrorCode::PluginTrap), false);
+        traffic.count(3_999, None, false);
+        traffic.count(u64::MAX, None, false);
         let json = traffic.to_json();
         assert_eq!(json["served"], 4);
         assert_eq!(json["failed"], 1);
@@ -159,7 +159,7 @@ mod tests {
             ErrorCode::HostFailed,
         ];
         for code in faults.into_iter().chain(others) {
-            traffic.count(1_000, Some(code));
+            traffic.count(1_000, Some(code), false);
         }
         assert_eq!(traffic.figures(), Figures { calls: 9, faults: 3, total_ns: 9_000 });
         assert_eq!(traffic.figures().to_json()["error_percent"], 33.33);

@@ -74,6 +74,10 @@ impl Manager {
         let started = clock::now();
         let outcome = call.plugin.probe(&loading::context(self.settings.health.timeout_ms));
         let took = Duration::from_nanos(clock::now().saturating_sub(started));
+        if slot.serving().is_none_or(|live| live.number != call.number) {
+            // Another version serves by now, of which this says nothing.
+            return None;
+        }
         let failure = outcome.as_ref().err();
         let finding = slot.health.note(took, failure);
         if let (Finding::Unhealthy(failures), Some(error)) = (finding, failure) {

@@ -37,23 +37,23 @@ impl Manager {
         self.emit(Event::new("plugin.unloaded", &slot.name));
         let standby = slot.standby().take();
         drop(turn);
-        let drained = generation.drain(patience);
+        let running = slot.drain(patience);
         let stopped = generation.plugin.stop(patience);
         generation.advance(State::Stopped)?;
         if let Some(standby) = standby {
             stop_standby(&standby.generation);
         }
         stopped?;
-        if drained { Ok(()) } else { Err(still_busy(&slot.name, generation.in_flight())) }
+        if running == 0 { Ok(()) } else { Err(still_busy(&slot.name, running)) }
     }
 
     /// Keeps calls out; waits for those under way. When some do not end in time, the plugin is disabled all the same.
     pub fn disable(&self, plugin: &str, patience: Duration) -> Result<()> {
         check_not_around(&[&self.registry.loaded(plugin)?], patience)?;
         let slot = self.set_enabled(plugin, false)?;
-        match slot.serving() {
-            Some(generation) if !generation.drain(patience) => Err(still_busy(&slot.name, generation.in_flight())),
-            _ => Ok(()),
+        match slot.drain(patience) {
+            0 => Ok(()),
+            running => Err(still_busy(&slot.name, running)),
         }
     }
 
@@ -61,16 +61,16 @@ impl Manager {
     /// or what its policy's `shutdown_timeout` says if that is less. The report says of each plugin what became of it.
     pub fn shut_down(&self, patience: Duration) -> Result<Value> {
         self.check_running()?;
-        let slots = self.registry.slots();
-        check_not_around(&slots.iter().collect::<Vec<_>>(), patience)?;
+        check_not_around(&self.registry.slots().iter().collect::<Vec<_>>(), patience)?;
         let turn = self.turn();
         if self.shut_down.swap(true, Ordering::SeqCst) {
             return Err(shut_down());
         }
         let mut stopping = Vec::new();
-        for slot in &slots {
+        // In turn: whoever came in before is among them, and nobody comes in any more.
+        for slot in self.registry.slots() {
             if let Some(generation) = slot.retire()? {
-                stopping.push(Stopping::new(Arc::clone(slot), generation, patience));
+                stopping.push(Stopping::new(slot, generation, patience));
             }
         }
         drop(turn);
@@ -83,13 +83,13 @@ impl Manager {
     fn stop_one(&self, stopping: &Stopping) -> Value {
         let Stopping { slot, generation, until } = stopping;
         let left = || Duration::from_nanos(until.saturating_sub(clock::now()));
-        let drained = generation.drain(left());
+        let drained = slot.drain(left()) == 0;
         let stopped = generation.plugin.stop(left()).and_then(|()| generation.advance(State::Stopped));
         if let Some(standby) = slot.standby().take() {
             stop_standby(&standby.generation);
         }
         self.keep_evidence(slot, generation);
-        let calls_running = generation.in_flight();
+        let calls_running = slot.drain(Duration::ZERO);
         let outcome = match &stopped {
             _ if calls_running > 0 => "still_busy",
             Err(_) => "killed",
@@ -179,15 +179,15 @@ pub(super) fn put_to_rest(slot: &Arc<Slot>, generation: &Arc<Live>) {
     });
 }
 
-/// A generation that others have replaced: what it still serves ends there. What goes wrong concerns nobody any more.
-pub(super) fn let_go(generation: &Live) {
-    let _ = generation.plugin.let_go();
+/// A generation that serves no call any more, or never did. What goes wrong concerns nobody any more.
+pub(super) fn stop_standby(generation: &Live) {
+    let _ = generation.plugin.stop(Duration::ZERO);
     let _ = generation.advance(State::Stopped);
 }
 
-/// A generation that was only kept for a way back. What goes wrong concerns nobody any more.
-pub(super) fn stop_standby(generation: &Live) {
-    let _ = generation.plugin.stop(Duration::ZERO);
+/// A generation that no call will reach any more, while the plugin goes on: its last calls end where they are.
+pub(super) fn let_go(generation: &Live) {
+    let _ = generation.plugin.let_go();
     let _ = generation.advance(State::Stopped);
 }
 

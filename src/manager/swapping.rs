@@ -72,14 +72,20 @@ impl Manager {
     /// old version, whatever fails. Gives a report.
     pub fn replace(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         self.check_running()?;
-        self.replace_untold(path, options).map_err(|error| self.tell_failure(None, error))
+        self.replace_as(path, &Purpose::Replace, options).map_err(|error| self.tell_failure(None, error))
     }
 
-    /// As [`Self::replace`], but a failure is told by who calls this.
-    pub(super) fn replace_untold(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
+    /// As [`Self::replace`], but only in place of `plugin`, whatever name is said there; a failure is told by who calls this.
+    pub(super) fn renew_from(self: &Arc<Self>, path: &Path, plugin: &str, options: &ReplaceOptions) -> Result<()> {
+        let slot = self.registry.loaded(plugin)?;
+        let _swapping = slot.begin_swap()?;
+        self.replace_as(path, &Purpose::Renew(Arc::clone(&slot)), options).map(drop)
+    }
+
+    fn replace_as(self: &Arc<Self>, path: &Path, purpose: &Purpose, options: &ReplaceOptions) -> Result<Value> {
         let replace = || {
             let opened = crate::package::open(&self.gate, self.packages.as_ref(), path).map_err(at("verify"))?;
-            self.exchange(opened, Some(path), &Purpose::Replace, "replaced", options)
+            self.exchange(opened, Some(path), purpose, "replaced", options)
         };
         replace().map_err(|error| {
             let path = crate::plugin::name::shorten(&path.display().to_string(), 300);
@@ -184,7 +190,7 @@ impl Manager {
         outcome
     }
 
-    fn check_healthy(&self, live: &Live) -> Result<()> {
+    pub(super) fn check_healthy(&self, live: &Live) -> Result<()> {
         live.plugin.probe(&loading::context(self.settings.health.timeout_ms)).map_err(|error| {
             Error::new(ErrorCode::PluginUnhealthy, "the new version does not answer the health probe")
                 .with_detail("cause", error.to_json())
@@ -218,7 +224,7 @@ impl Manager {
         }
         let drained = self.let_drain(slot, &old, options.patience(slot));
         if trial.is_none() {
-            self.let_rest(slot);
+            self.let_rest(slot, live.number);
         }
         report["enabled"] = slot.is_enabled().into();
         report["drained"] = drained.into();
@@ -248,9 +254,13 @@ impl Manager {
         drained
     }
 
-    /// The version before this one is only kept for a way back: its code stays, its instances go.
-    pub(super) fn let_rest(&self, slot: &Slot) {
+    /// The version before the one with this number is only kept for a way back: its code stays, its instances go. Does nothing
+    /// when another one serves by now, whose probation is its own.
+    pub(super) fn let_rest(&self, slot: &Slot, generation: u64) {
         let _turn = self.turn();
+        if slot.serving().is_none_or(|live| live.number != generation) {
+            return;
+        }
         let mut standby = slot.standby();
         let Some(standby) = standby.as_mut() else { return };
         standby.trial = None;

@@ -1,6 +1,6 @@
 //! New versions on probation, and the way back from one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::clock;
 use crate::error::{Result, bug};
 use crate::executor;
 use crate::host::{Event, LogLevel};
-use crate::lifecycle::{Figures, Live, Slot, Source, Standby, trial};
+use crate::lifecycle::{Figures, Live, Slot, Source, Standby, State, trial};
 
 /// How often a version on probation is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -36,15 +36,20 @@ impl Manager {
     /// Looks at the version with this number again and again while it is on probation.
     pub(super) fn watch_trial(self: &Arc<Self>, slot: &Arc<Slot>, generation: u64) {
         let (manager, watched) = (Arc::downgrade(self), Arc::downgrade(slot));
-        let look = move || {
-            if let (Some(manager), Some(slot)) = (manager.upgrade(), watched.upgrade()) {
-                manager.look_at_trial(&slot, generation);
-            }
-        };
         let due = clock::now().saturating_add(clock::saturating_nanos(LOOK));
         let later = move || {
-            // Too many jobs wait: nobody is watched, which the list of plugins shows.
-            let _ = executor::spawn(look);
+            let (busy, unseen) = (Weak::clone(&manager), Weak::clone(&watched));
+            let look = move || {
+                if let (Some(manager), Some(slot)) = (manager.upgrade(), watched.upgrade()) {
+                    manager.look_at_trial(&slot, generation);
+                }
+            };
+            // Too many jobs wait: a flood of calls must not end the probation.
+            if executor::spawn(look).is_err()
+                && let (Some(manager), Some(slot)) = (busy.upgrade(), unseen.upgrade())
+            {
+                manager.watch_trial(&slot, generation);
+            }
         };
         if let Err(error) = executor::at(due, later) {
             self.note(&slot.name, LogLevel::Error, &format!("the new version can't be watched: {error}"));
@@ -62,12 +67,14 @@ impl Manager {
                 Ok(())
             }
             Verdict::Passed => {
-                self.let_rest(slot);
+                self.let_rest(slot, generation);
                 Ok(())
             }
             Verdict::Worse(reason, figures) => self.give_up(slot, generation, reason, *figures),
         };
         if let Err(error) = outcome {
+            // It stays, as there is nothing to go back to: nobody looks any more.
+            self.let_rest(slot, generation);
             self.note(&slot.name, LogLevel::Error, &format!("the way back to the previous version failed: {error}"));
             self.emit(Event::new("plugin.failed", &slot.name).with("step", "swap").with("error", error.to_json()));
         }
@@ -87,15 +94,34 @@ impl Manager {
         let patience = options.drain_ms.map_or(PATIENCE, Duration::from_millis);
         check_not_around(&[slot], patience).map_err(at("swap"))?;
         let gone = || bug!("the previous version went away");
+        if options.probe != Some(false) {
+            self.check_standby(slot)?;
+        }
         let (left, mut report) = self.go_back(slot, None, "operator", Value::Null)?.ok_or_else(gone)?;
         let drained = self.let_drain(slot, &left, patience);
-        self.let_rest(slot);
+        if let Some(number) = report["generation"].as_u64() {
+            self.let_rest(slot, number);
+        }
         report["kind"] = "rolled_back".into();
         report["enabled"] = slot.is_enabled().into();
         report["drained"] = drained.into();
         report["calls_running"] = left.in_flight().into();
         report["probation_ms"] = 0.into();
         Ok(report)
+    }
+
+    /// Asks the version before whether it is healthy still: it may have been at rest for long. What must not run is not asked.
+    fn check_standby(&self, slot: &Slot) -> Result<()> {
+        let Some(previous) = slot.standby().as_ref().map(|standby| Arc::clone(&standby.generation)) else {
+            return Ok(());
+        };
+        self.gate.judge_again(&previous.origin.verified).map_err(at("verify"))?;
+        self.check_healthy(&previous).map_err(at("probe")).inspect_err(|_| {
+            if previous.state() == State::Resting {
+                // What it was given for the answer is taken back.
+                let _ = previous.plugin.rest();
+            }
+        })
     }
 
     /// Exchanges the version that serves for the one before. With a number, only while that version serves, and it is not kept.
@@ -111,7 +137,9 @@ impl Manager {
         let Some(current) = slot.serving().filter(|live| only_from.is_none_or(|number| live.number == number)) else {
             return Ok(None);
         };
-        let Some(previous) = slot.standby().as_ref().map(|standby| Arc::clone(&standby.generation)) else {
+        let is_meant = |standby: &&Standby| only_from.is_none() || standby.trial.is_some();
+        let Some(previous) = slot.standby().as_ref().filter(is_meant).map(|standby| Arc::clone(&standby.generation))
+        else {
             return Ok(None);
         };
         self.gate.judge_again(&previous.origin.verified).map_err(at("verify"))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use serde_json::Value;
 
 use super::Manager;
 use super::swapping::ReplaceOptions;
+use crate::clock;
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor;
 use crate::host::{Event, LogLevel};
 use crate::json;
 use crate::lifecycle::watch::{POLL, QUIET, Scope, Settings, Status};
@@ -20,6 +23,9 @@ use crate::package::files::shown;
 /// Bounds of what a host may set, in milliseconds.
 const QUIET_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 const POLL_MS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
+
+/// How long a change waits for an exchange of the same plugin before it is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// How a host wants a plugin to be watched.
 #[derive(Debug, Deserialize)]
@@ -65,6 +71,8 @@ struct Origin {
     state: Mutex<State>,
     /// Held while what is there is loaded.
     loading: Mutex<()>,
+    /// Counts how often that was begun.
+    begun: AtomicU64,
 }
 
 #[derive(Default)]
@@ -104,11 +112,12 @@ impl Manager {
             path: path.clone(),
             state: Mutex::new(State { plugin: plugin.clone(), error: None }),
             loading: Mutex::new(()),
+            begun: AtomicU64::new(0),
         });
         if lock(&self.watches.by_path).contains_key(&path) {
             return Err(conflict(format!("`{}` is watched already (unwatch it first)", shown(&path))));
         }
-        let changed = self.follower(&origin, Self::follow);
+        let changed = self.follower(&origin);
         let told = self.teller(&origin);
         let watch = self.watches.watcher.watch(&path, Scope::Plugin, settings, changed, told)?;
         // Not before it is watched: a change in between would be missed.
@@ -177,13 +186,9 @@ impl Manager {
         Ok((path, known))
     }
 
-    fn follower(
-        self: &Arc<Self>,
-        origin: &Arc<Origin>,
-        follow: fn(&Arc<Self>, &Origin) -> bool,
-    ) -> Box<dyn Fn() -> bool + Send + Sync> {
+    fn follower(self: &Arc<Self>, origin: &Arc<Origin>) -> Box<dyn Fn() -> bool + Send + Sync> {
         let (manager, origin): (Weak<Self>, _) = (Arc::downgrade(self), Arc::clone(origin));
-        Box::new(move || manager.upgrade().is_none_or(|manager| follow(&manager, &origin)))
+        Box::new(move || manager.upgrade().is_none_or(|manager| manager.follow(&origin)))
     }
 
     fn teller(self: &Arc<Self>, origin: &Arc<Origin>) -> Box<dyn Fn(&Status) + Send + Sync> {
@@ -200,8 +205,9 @@ impl Manager {
     }
 
     /// Loads what is there now. Whatever goes wrong, what serves goes on serving.
-    fn follow(self: &Arc<Self>, origin: &Origin) -> bool {
+    fn follow(self: &Arc<Self>, origin: &Arc<Origin>) -> bool {
         let _one_at_a_time = lock(&origin.loading);
+        let begun = origin.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let before = lock(&origin.state).plugin.clone();
         let outcome = self.take_up(&origin.path, before.as_ref());
         let mut state = lock(&origin.state);
@@ -211,12 +217,36 @@ impl Manager {
                 true
             }
             Err(error) => {
-                state.error = Some(error.to_json());
+                let known = state.error.replace(error.to_json());
                 drop(state);
-                self.tell_failed(origin, before, &error);
+                let is_in_the_way = error.code() == ErrorCode::LifecycleSwapping;
+                if is_in_the_way {
+                    self.follow_later(origin, begun);
+                }
+                // That it is tried again is told once.
+                if !is_in_the_way || known.is_none_or(|known| known["code"] != error.code().slug()) {
+                    self.tell_failed(origin, before, &error);
+                }
                 false
             }
         }
+    }
+
+    /// Loads what is there once the exchange that is in the way may have ended, unless that was begun again meanwhile.
+    fn follow_later(self: &Arc<Self>, origin: &Arc<Origin>, begun: u64) {
+        let (manager, origin) = (Arc::downgrade(self), Arc::clone(origin));
+        let follow = move || {
+            let Some(manager) = manager.upgrade().filter(|manager| !manager.is_shut_down()) else { return };
+            let is_watched = lock(&manager.watches.by_path)
+                .get(&origin.path)
+                .is_some_and(|watched| Arc::ptr_eq(&watched.origin, &origin));
+            if is_watched && origin.begun.load(Ordering::Relaxed) == begun {
+                manager.follow(&origin);
+            }
+        };
+        let due = clock::now().saturating_add(clock::saturating_nanos(RETRY));
+        // Without a thread the next touch of the files tries again.
+        let _ = executor::at(due, move || drop(executor::spawn(follow)));
     }
 
     /// Loads what is at `path`, in place of the plugin that was loaded from there before. Whoever works on a plugin wants to
@@ -225,7 +255,8 @@ impl Manager {
         match before.filter(|plugin| self.registry.loaded(plugin).is_ok()) {
             Some(plugin) => {
                 let options = ReplaceOptions { drain_ms: Some(0), probe: None, probation_ms: Some(0) };
-                self.replace_untold(path, &options).map(|_| Arc::clone(plugin))
+                // No other plugin's place is taken: who may write this file need not be who may write that one's.
+                self.renew_from(path, plugin, &options).map(|()| Arc::clone(plugin))
             }
             None => self.load(path),
         }

@@ -97,14 +97,13 @@ impl Gate {
     }
 
     /// As [`Self::package`], for bytes that passed the gate before; `path` is for messages.
-    pub fn checked_package(&self, admitted: Admitted, path: &Path) -> Result<Package> {
+    pub fn checked_package(&self, mut admitted: Admitted, path: &Path) -> Result<Package> {
         let archive = Arc::new(Archive::read(Arc::clone(&admitted.bytes), &self.limits)?);
         let files = ArchiveFiles { archive: Arc::clone(&archive), path: path.to_owned() };
-        if admitted.verified.has_revoked_contents() {
-            for entry in archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File) {
-                let digest = Sha256::digest(archive.content(entry)?).into();
-                admitted.verified.check_content(entry.name(), &digest)?;
-            }
+        // Also where nothing is revoked: what is revoked later must be found in what is judged again.
+        for entry in archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File) {
+            let digest = Sha256::digest(archive.content(entry)?).into();
+            admitted.verified.note_content(entry.name(), digest)?;
         }
         let contents = Contents::of(Arc::new(files))?;
         check_version(&contents.manifest.version)?;

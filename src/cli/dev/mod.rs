@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use goatflow_plugin::clock;
 use goatflow_plugin::error::{Error, ErrorCode, Result};
 use goatflow_plugin::lifecycle::watch::{Scope, Settings, Watch, Watcher};
 use goatflow_plugin::manager::{Config, Manager, Subscription};
@@ -297,7 +298,10 @@ impl Session {
         if let Some(build) = self.building.take() {
             build.stop();
             let has_ended = |message: Message| matches!(message, Message::Built { .. });
-            while let Ok(message) = messages.recv_timeout(BUILD_PATIENCE) {
+            // In all: other messages, of which a plugin can send any number, make it no longer.
+            let until = clock::now().saturating_add(clock::saturating_nanos(BUILD_PATIENCE));
+            let left = || Duration::from_nanos(until.saturating_sub(clock::now()));
+            while let Ok(message) = messages.recv_timeout(left()) {
                 if has_ended(message) {
                     break;
                 }

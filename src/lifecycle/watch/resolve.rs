@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Links that are followed from one path; the kernel's own limit.
 const MAX_LINKS: usize = 40;
+/// Steps that are taken from one path: links to long paths of links could make many.
+const MAX_STEPS: usize = 4_096;
 
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +24,15 @@ pub(super) struct Way {
 pub(super) fn follow(path: &Path) -> Way {
     let mut way = Way { through: Vec::new(), end: None, missing: None };
     let mut rest: VecDeque<OsString> = parts(path);
-    let (mut at, mut links) = (PathBuf::from("/"), 0);
+    let (mut at, mut links, mut steps) = (PathBuf::from("/"), 0, 0);
     while let Some(part) = rest.pop_front() {
+        steps += 1;
         if part == ".." {
             at.pop();
             continue;
         }
         let next = at.join(&part);
-        let Ok(metadata) = std::fs::symlink_metadata(&next) else {
+        let Some(metadata) = std::fs::symlink_metadata(&next).ok().filter(|_| steps <= MAX_STEPS) else {
             way.missing = Some((at, part));
             return way;
         };

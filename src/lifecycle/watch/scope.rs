@@ -8,6 +8,7 @@ use super::MAX_ENTRIES;
 use super::resolve::{self, Way};
 use crate::error::{Error, ErrorCode, Result};
 use crate::package::contents::{ASSET_DIRECTORIES, MANIFESTS};
+use crate::package::files;
 use crate::package::gate::beside;
 use crate::plugin::Manifest;
 use crate::plugin::manifest::MAX_MANIFEST_BYTES;
@@ -204,9 +205,8 @@ fn too_large(problem: String) -> Error {
 /// Code that the manifest in `root` names, if it can be read and does.
 fn code_of(root: &Path) -> Option<String> {
     let manifest = MANIFESTS.iter().find_map(|name| {
-        let path = root.join(name);
-        let is_sane = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
-        let text = std::fs::read(&path).ok().filter(|_| is_sane)?;
+        // A pipe would block the thread of all watches, a device might never end.
+        let text = files::read(&root.join(name), MAX_MANIFEST_BYTES).ok()?;
         if name.ends_with(".json") { Manifest::from_json(&text).ok() } else { Manifest::from_yaml(&text).ok() }
     })?;
     let is_native = manifest.runtime.eq_ignore_ascii_case("grpc");
@@ -219,8 +219,6 @@ fn code_of(root: &Path) -> Option<String> {
     let is_inside = Path::new(&named).components().all(|part| matches!(part, std::path::Component::Normal(_)));
     Some(named).filter(|named| is_inside && !named.is_empty())
 }
-
-const MAX_BYTES: u64 = MAX_MANIFEST_BYTES as u64;
 
 /// Modules at the root, one of which is the plugin where the manifest names none.
 fn modules_at(root: &Path) -> Vec<PathBuf> {

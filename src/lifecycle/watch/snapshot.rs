@@ -14,7 +14,7 @@ use crate::clock;
 /// Hash of everything that counts.
 pub(super) type Content = [u8; 32];
 
-/// Files beyond this many bytes count by size and times, not by content.
+/// Files beyond this many bytes, all together, count by size and times, not by content.
 const MAX_HASHED_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Two changes of a file that are closer than this may leave it with the same times.
@@ -74,19 +74,20 @@ impl Snapshot {
 
     /// Hash of names and contents. Reads the files, so that it is worth to be asked late.
     pub(super) fn content(&self) -> Content {
-        let mut hash = Sha256::new();
+        let (mut hash, mut left) = (Sha256::new(), MAX_HASHED_BYTES);
         for (path, facts) in &self.files {
             let name = path.as_os_str().as_bytes();
             hash.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(name);
             match facts {
                 None => hash.update([0]),
-                Some(facts) if facts.size > MAX_HASHED_BYTES => {
+                Some(facts) if facts.size > left => {
                     hash.update([1]);
                     hash.update(format!("{facts:?}"));
                 }
-                Some(_) => match content(path) {
+                Some(facts) => match content(path, facts.size) {
                     Ok(content) => {
+                        left -= facts.size;
                         hash.update([2]);
                         hash.update(content);
                     }
@@ -109,7 +110,8 @@ fn facts(path: &Path) -> Option<Facts> {
     })
 }
 
-fn content(path: &Path) -> std::io::Result<Content> {
+/// Hash of the first bytes; those of a file that has grown meanwhile are read when that is seen.
+fn content(path: &Path, bytes: u64) -> std::io::Result<Content> {
     let mut options = std::fs::File::options();
     // What is no regular file could block, or never end.
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
@@ -117,7 +119,7 @@ fn content(path: &Path) -> std::io::Result<Content> {
     if !file.metadata()?.is_file() {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
-    let mut file = file.take(MAX_HASHED_BYTES);
+    let mut file = file.take(bytes);
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         match file.read(&mut buffer)? {

@@ -25,6 +25,9 @@ use crate::error::Result;
 const BREATH: Duration = Duration::from_millis(2);
 /// A file that somebody wrote to and has not closed is waited for; a writer that never closes it only so long.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
+/// Files that somebody touches all the time are looked at after this time, or this many quiet times, all the same.
+const LONGEST_UNREST: Duration = Duration::from_secs(2);
+const LONGEST_UNREST_IN_QUIETS: u32 = 20;
 /// Open files that are remembered.
 const MAX_WRITERS: usize = 1_000;
 /// How often a plan is made again because directories came while it was put in force.
@@ -45,6 +48,8 @@ pub(super) struct Target {
     /// What is known could not be taken up.
     has_failed: bool,
     phase: Phase,
+    /// Since when the files have not stayed as they are.
+    restless_since: Option<Nanos>,
     /// Files that are open after somebody wrote to them, by directory and name, and since when.
     writers: HashMap<(i32, OsString), Nanos>,
     look_cost: Nanos,
@@ -84,6 +89,7 @@ impl Target {
             seen,
             has_failed: false,
             phase: Phase::Idle { since: clock::now() },
+            restless_since: None,
             writers: HashMap::new(),
             look_cost: 0,
         }
@@ -145,10 +151,12 @@ impl Target {
         match std::mem::replace(&mut self.phase, Phase::Idle { since: now }) {
             Phase::Idle { .. } => self.look(None, source),
             Phase::Look { settling, .. } => self.look(settling, source),
-            Phase::Settling(settling) => return self.settle(&settling, source),
-            Phase::Taken => self.phase = Phase::Taken,
+            Phase::Settling(settling) => self.settle(&settling, source),
+            Phase::Taken => {
+                self.phase = Phase::Taken;
+                false
+            }
         }
-        false
     }
 
     /// The change that was handed over was taken up, or could not be.
@@ -172,34 +180,47 @@ impl Target {
         };
     }
 
-    fn look(&mut self, settling: Option<Settling>, source: &Mutex<Source>) {
-        let Some(snapshot) = self.refresh(source) else { return };
+    fn look(&mut self, settling: Option<Settling>, source: &Mutex<Source>) -> bool {
+        let Some(snapshot) = self.refresh(source) else { return false };
         let now = clock::now();
         self.phase = match settling {
             Some(settling) if settling.snapshot.is_like(&snapshot) => Phase::Settling(settling),
-            _ if self.seen.still_holds(&snapshot) => Phase::Idle { since: now },
+            Some(_) if self.is_overdue(now) => return self.conclude(snapshot, true),
+            _ if self.seen.still_holds(&snapshot) => {
+                self.restless_since = None;
+                Phase::Idle { since: now }
+            }
             _ => self.settling(snapshot, now),
         };
+        false
     }
 
     fn settle(&mut self, settling: &Settling, source: &Mutex<Source>) -> bool {
         let Some(snapshot) = self.refresh(source) else { return false };
         let now = clock::now();
-        if !settling.snapshot.is_like(&snapshot)
+        let is_overdue = self.is_overdue(now);
+        let is_restless = !settling.snapshot.is_like(&snapshot)
             || self.is_being_written(now)
-            || snapshot.has_just_emptied(WRITER_PATIENCE)
-        {
+            || snapshot.has_just_emptied(WRITER_PATIENCE);
+        if is_restless && !is_overdue {
             self.phase = self.settling(snapshot, now);
             return false;
         }
-        self.phase = Phase::Idle { since: now };
+        self.conclude(snapshot, is_overdue)
+    }
+
+    /// Looks whether the content is another one; true when that is to be handed over. Of files that are overdue only the
+    /// content has to stay as it is, for as long as it takes to read it.
+    fn conclude(&mut self, snapshot: Snapshot, is_overdue: bool) -> bool {
+        self.restless_since = None;
+        self.phase = Phase::Idle { since: clock::now() };
         if !self.plan.is_whole {
             self.seen = snapshot;
             return false;
         }
         let content = snapshot.content();
         let after = Snapshot::take(&self.plan.files);
-        if !snapshot.is_like(&after) {
+        if !snapshot.is_like(&after) && !(is_overdue && after.content() == content) {
             self.phase = self.settling(after, clock::now());
             return false;
         }
@@ -214,8 +235,14 @@ impl Target {
         true
     }
 
-    fn settling(&self, snapshot: Snapshot, now: Nanos) -> Phase {
+    fn settling(&mut self, snapshot: Snapshot, now: Nanos) -> Phase {
+        self.restless_since.get_or_insert(now);
         Phase::Settling(Settling { snapshot, due: now.saturating_add(saturating_nanos(self.settings.quiet)) })
+    }
+
+    fn is_overdue(&self, now: Nanos) -> bool {
+        let longest = LONGEST_UNREST.max(self.settings.quiet.saturating_mul(LONGEST_UNREST_IN_QUIETS));
+        self.restless_since.is_some_and(|since| now.saturating_sub(since) >= saturating_nanos(longest))
     }
 
     /// Looks which files count by now and how they are.

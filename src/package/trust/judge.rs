@@ -41,6 +41,8 @@ pub struct Verified {
     detached_signer: Option<Key>,
     thresholds: Vec<(Pattern, Threshold)>,
     revoked_contents: Vec<[u8; 32]>,
+    /// Hashes of the files inside, where it is a package.
+    contents: Vec<[u8; 32]>,
 }
 
 impl TrustStore {
@@ -68,6 +70,7 @@ impl TrustStore {
             detached_signer: None,
             thresholds: self.thresholds.clone(),
             revoked_contents: self.revoked_contents.clone(),
+            contents: Vec::new(),
         };
         if let Some(text) = evidence.detached {
             let signer = self.judge_detached(&Detached::parse(text)?, &evidence.sha256, now)?;
@@ -91,6 +94,9 @@ impl TrustStore {
     /// Looks again at what was verified before: keys and contents may have been revoked since, and time has passed.
     pub fn judge_again(&self, verified: &Verified, now: Moment) -> Result<()> {
         self.check_not_revoked(&verified.sha256)?;
+        if verified.contents.iter().any(|sha256| self.revoked_contents.contains(sha256)) {
+            return Err(refusal(ErrorCode::SignatureRevoked, "one of its files was revoked"));
+        }
         for signer in verified.signers.iter().chain(&verified.detached_signer) {
             let key = self.keys.iter().find(|key| key.public == signer.public);
             key.ok_or_else(|| untrusted("a key that signed it is not trusted any more"))?.check_valid(now)?;
@@ -237,15 +243,10 @@ impl Verified {
         Ok(())
     }
 
-    /// True when files inside of packages have to be looked at, too.
-    #[must_use]
-    pub fn has_revoked_contents(&self) -> bool {
-        !self.revoked_contents.is_empty()
-    }
-
-    /// What was revoked does not come back inside of something else.
-    pub fn check_content(&self, name: &str, sha256: &[u8; 32]) -> Result<()> {
-        if !self.revoked_contents.contains(sha256) {
+    /// Takes note of a file inside. What was revoked does not come back inside of something else.
+    pub fn note_content(&mut self, name: &str, sha256: [u8; 32]) -> Result<()> {
+        self.contents.push(sha256);
+        if !self.revoked_contents.contains(&sha256) {
             return Ok(());
         }
         let name = shorten(name, 240);

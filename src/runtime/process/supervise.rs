@@ -204,10 +204,11 @@ impl Supervisor {
         ))
     }
 
-    /// Lets a new process serve; gives the one that did. Fails when the plugin was stopped meanwhile, or the process ended.
+    /// Lets a new process serve; gives the one that did. Fails when the plugin was stopped or put to rest
+    /// meanwhile, or the process ended.
     fn put_into_service(&self, process: Arc<Process>) -> Result<Option<Arc<Process>>> {
         let mut state = self.state();
-        if state.phase == Phase::Stopped {
+        if matches!(state.phase, Phase::Stopped | Phase::Resting) {
             drop(state);
             process.end();
             return Err(stopped());
