@@ -129,3 +129,27 @@ impl config::NativeConfig {
         settings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{DefaultRules, ResourceRequest, document};
+
+    fn level(document: &str, default_level: u32, signed_level: u32) -> u32 {
+        let (document, _) = document::parse(document.as_bytes()).unwrap();
+        let policy = Policy::from_document(&document, &ResourceRequest::default(), &DefaultRules::default());
+        Ground { default_level, signed_level, group_parent: None }.terms(&policy).minimum_level
+    }
+
+    #[test]
+    fn what_signers_ask_for_is_a_floor_and_policies_can_ask_for_more() {
+        let silent = r#"{"version": 1, "status": "approved"}"#;
+        let weak = r#"{"version": 1, "status": "approved", "isolation": {"minimum": 1}}"#;
+        let strong = r#"{"version": 1, "status": "approved", "isolation": {"minimum": 4}}"#;
+        let unreviewed = r#"{"version": 1, "status": "pending_review", "isolation": {"minimum": 0}}"#;
+        assert_eq!([level(silent, LEVEL_UNSIGNED, 0), level(silent, LEVEL_SIGNED, 0)], [3, 2]);
+        assert_eq!([level(silent, LEVEL_SIGNED, 4), level(weak, LEVEL_SIGNED, 4)], [4, 4]);
+        assert_eq!([level(weak, LEVEL_UNSIGNED, 0), level(strong, LEVEL_SIGNED, 3)], [1, 4]);
+        assert_eq!(level(unreviewed, LEVEL_UNSIGNED, 0), 3, "nobody approved the weaker jail");
+    }
+}
