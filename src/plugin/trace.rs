@@ -54,7 +54,8 @@ fn is_parent(text: &str) -> bool {
     };
     let has_more = parts.next().is_some();
     let is_zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    version != "ff" && !(version == "00" && has_more) && !is_zero(trace) && !is_zero(parent)
+    let is_version = version != "ff" && (version != "00" || !has_more);
+    is_version && !is_zero(trace) && !is_zero(parent)
 }
 
 fn is_hex(byte: u8) -> bool {

@@ -220,7 +220,8 @@ impl Target {
         }
         let content = snapshot.content();
         let after = Snapshot::take(&self.plan.files);
-        if !snapshot.is_like(&after) && !(is_overdue && after.content() == content) {
+        let is_settled = snapshot.is_like(&after) || is_overdue && after.content() == content;
+        if !is_settled {
             self.phase = self.settling(after, clock::now());
             return false;
         }

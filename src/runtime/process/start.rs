@@ -73,13 +73,13 @@ impl Recipe {
             Protocol::NetRpc => {
                 let calls = Arc::clone(&host_calls);
                 NetRpcSession::connect(stream, calls, output, on_lost_call, context)
-                    .map(|session| Box::new(session) as _)
+                    .map(|session| Box::new(session) as Box<dyn Session>)
             }
             Protocol::Grpc => {
                 let (address, host_calls) = (&*host_socket, Arc::clone(&host_calls));
                 let setup =
                     grpc::Setup { stream, listener, address, is_peer, host_calls, output, on_lost: on_lost_call };
-                grpc::connect(setup, context).map(|session| Box::new(session) as _)
+                grpc::connect(setup, context).map(|session| Box::new(session) as Box<dyn Session>)
             }
         };
         let session = session.map_err(|error| explain(error, &child, &log))?;
