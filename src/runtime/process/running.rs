@@ -143,7 +143,11 @@ pub(super) fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>
         let ended = ended(&process.child, &messages);
         tokio::pin!(ended);
         let (exit, broken) = tokio::select! {
-            exit = &mut ended => (exit, None),
+            exit = &mut ended => match on_lost.try_recv() {
+                // It may have died of how the host took the breach.
+                Ok(Lost::Protocol(reason)) => (exit, Some(reason)),
+                _ => (exit, None),
+            },
             Ok(lost) = &mut on_lost => {
                 let broken = match lost {
                     Lost::Protocol(reason) => Some(reason),

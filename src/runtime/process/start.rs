@@ -17,7 +17,7 @@ use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild, LayerState};
 use super::netrpc::NetRpcSession;
 use super::output::{self, ProcessLog, TAIL_PATIENCE};
 use super::running::{OnEnd, Process, ending_of, watch, with_tail};
-use super::session::{Session, wait};
+use super::session::{Lost, Session, wait};
 use super::terms::Terms;
 use crate::clock::Nanos;
 use crate::error::{Error, ErrorCode, Result};
@@ -63,7 +63,7 @@ impl Recipe {
         let greeted = greet(first_line, &sockets.path, &is_peer, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
         let host_calls = HostCalls::new(Arc::clone(&self.host), limits, terms.call_timeout());
-        let (lost, on_lost) = oneshot::channel();
+        let (lost, mut on_lost) = oneshot::channel();
         let on_lost_call = Box::new(move |reason| {
             // Nobody listens once the process has ended.
             let _ = lost.send(reason);
@@ -82,7 +82,11 @@ impl Recipe {
                 grpc::connect(setup, context).map(|session| Box::new(session) as Box<dyn Session>)
             }
         };
-        let session = session.map_err(|error| explain(error, &child, &log))?;
+        let session = session.map_err(|error| match on_lost.try_recv() {
+            // That it is dead by now may come from how the host took it: the breach is what counts.
+            Ok(Lost::Protocol(_)) => with_tail(error, &log),
+            _ => explain(error, &child, &log),
+        })?;
         let (stopping, ended, sockets) = (AtomicBool::new(false), OnceLock::new(), Mutex::new(Some(sockets)));
         let protocol = handshake.protocol;
         let process = Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, sockets });
