@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,27 +174,27 @@ static void text_field(const goatflow_plugin_buffer *document, const char *name,
 enum { CALLERS = 4 };
 typedef struct load {
     const char *plugin;
-    atomic_int calls, failures, stop;
+    int calls, failures, stop; /* read and written by several threads */
 } load;
 
 static void *keep_calling(void *argument) {
     static const char key[] = "{\"key\":\"k\"}", found[] = "{\"found\":true,\"value\":\"v\"}";
     load *self = (load *)argument;
-    while (!atomic_load(&self->stop)) {
+    while (!__atomic_load_n(&self->stop, __ATOMIC_SEQ_CST)) {
         goatflow_plugin_buffer result = {NULL, 0, 0};
         int32_t status = goatflow_plugin_manager_call(manager, self->plugin, strlen(self->plugin), "recall", strlen("recall"),
                                                       (const uint8_t *)key, strlen(key), NULL, &result, NULL);
         int is_right = result.len == strlen(found) && memcmp(result.data, found, result.len) == 0;
-        if (status != GOATFLOW_PLUGIN_STATUS_OK || !is_right) atomic_fetch_add(&self->failures, 1);
+        if (status != GOATFLOW_PLUGIN_STATUS_OK || !is_right) __atomic_add_fetch(&self->failures, 1, __ATOMIC_SEQ_CST);
         goatflow_plugin_buffer_free(&result);
-        atomic_fetch_add(&self->calls, 1);
+        __atomic_add_fetch(&self->calls, 1, __ATOMIC_SEQ_CST);
     }
     return NULL;
 }
 
 static void await_calls(load *self, int more) {
     struct timespec moment = {.tv_sec = 0, .tv_nsec = 1000000};
-    for (int before = atomic_load(&self->calls); atomic_load(&self->calls) < before + more;) nanosleep(&moment, NULL);
+    for (int before = __atomic_load_n(&self->calls, __ATOMIC_SEQ_CST); __atomic_load_n(&self->calls, __ATOMIC_SEQ_CST) < before + more;) nanosleep(&moment, NULL);
 }
 
 /* The next version takes over while others call the plugin, and none of their calls fails. */
@@ -212,14 +211,14 @@ static void demonstrate_next(const char *plugin, const char *next) {
     goatflow_plugin_buffer report = {NULL, 0, 0};
     must(goatflow_plugin_manager_replace(manager, next, strlen(next), NULL, 0, &report, &error), "replace", &error);
     await_calls(&under_load, 50);
-    atomic_store(&under_load.stop, 1);
+    __atomic_store_n(&under_load.stop, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; i < CALLERS; i++) pthread_join(threads[i], NULL);
 
     char old_version[32], new_version[32];
     text_field(&report, "old_version", old_version, sizeof old_version);
     text_field(&report, "new_version", new_version, sizeof new_version);
     printf("swapped %s %s -> %s under load, failed calls: %d\n", plugin, old_version, new_version,
-           atomic_load(&under_load.failures));
+           __atomic_load_n(&under_load.failures, __ATOMIC_SEQ_CST));
     goatflow_plugin_buffer_free(&report);
     show_call("ticket", plugin, "ticket", "{\"id\":1}");
     show_call("users", plugin, "users", "{}"); /* what is granted belongs to the name */
