@@ -194,7 +194,8 @@ static void *keep_calling(void *argument) {
 
 static void await_calls(load *self, int more) {
     struct timespec moment = {.tv_sec = 0, .tv_nsec = 1000000};
-    for (int before = __atomic_load_n(&self->calls, __ATOMIC_SEQ_CST); __atomic_load_n(&self->calls, __ATOMIC_SEQ_CST) < before + more;) nanosleep(&moment, NULL);
+    int until = __atomic_load_n(&self->calls, __ATOMIC_SEQ_CST) + more;
+    while (__atomic_load_n(&self->calls, __ATOMIC_SEQ_CST) < until) nanosleep(&moment, NULL);
 }
 
 /* The next version takes over while others call the plugin, and none of their calls fails. */
