@@ -53,7 +53,9 @@ func TestVersionsAreExchangedWithoutALostCall(t *testing.T) {
 	var group sync.WaitGroup
 	var calls atomic.Int64
 	for range 8 {
-		group.Go(func() {
+		group.Add(1)
+		go func() {
+			defer group.Done()
 			for !stop.Load() {
 				result, err := function.Call(background, []byte(`{"a":1}`))
 				if err != nil || string(result) != `{"a":1}` {
@@ -62,7 +64,7 @@ func TestVersionsAreExchangedWithoutALostCall(t *testing.T) {
 				}
 				calls.Add(1)
 			}
-		})
+		}()
 	}
 	for range 3 {
 		before := calls.Load()
@@ -198,11 +200,13 @@ func TestCallsOfNativePluginsEatNoThreads(t *testing.T) {
 	begun.Add(goroutines)
 	errs := make(chan error, goroutines)
 	for range goroutines {
-		group.Go(func() {
+		group.Add(1)
+		go func() {
+			defer group.Done()
 			begun.Done()
 			_, err := manager.Call(ctx, "contract-suite", "sleep", []byte(`{"ms":50000}`))
 			errs <- err
-		})
+		}()
 	}
 	begun.Wait()
 	eventually(t, "as many calls are served as may be", func() bool {
