@@ -40,8 +40,10 @@ class Leaks(ManagerCase):
             cycle()
         gc.collect()
         self.assertTrue(eventually(lambda: live_registrations() <= registrations))
+
         def grown() -> bool:
             return any(now > before[key] + GROWTH[key] for key, now in process().items())
+
         self.assertTrue(eventually(lambda: not grown()), (before, process()))
         self.assertLessEqual(resident_kib() - memory, MAX_GROWTH_KIB)
         self.assertEqual(contexts._objects, {})
