@@ -35,7 +35,7 @@ use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::slot::shut_down;
 use crate::lifecycle::{EventHub, Registry, Slot, operation};
 use crate::package::{Gate, Store};
-use crate::plugin::call::around;
+use crate::plugin::call::{around, with_room};
 use crate::plugin::{CallContext, Cancellation, MAX_CALL_DEPTH, Origin, ResultSink};
 use crate::policy::DefaultRules;
 use crate::providers::cache::MemoryCache;
@@ -148,7 +148,7 @@ impl Manager {
     /// the name it is called by.
     pub fn load(&self, path: &Path) -> Result<Arc<str>> {
         self.check_running()?;
-        loading::load(self, path)
+        with_room(|| loading::load(self, path))
     }
 
     /// Calls a function of a plugin and blocks until it has answered. `result` is called once with the answer, or not at

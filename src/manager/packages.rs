@@ -17,6 +17,7 @@ use crate::package::moment::Moment;
 use crate::package::store::{Change, InstallOptions, Step, status_json};
 use crate::package::trust::document::Revocation;
 use crate::package::trust::{TrustDocument, TrustFile, TrustedKey};
+use crate::plugin::call::with_room;
 
 /// What is not trusted any more.
 #[derive(Debug, Deserialize)]
@@ -99,7 +100,7 @@ impl Manager {
     /// Loads the current version of an installed package.
     pub fn load_package(&self, name: &str) -> Result<Arc<str>> {
         self.check_running()?;
-        loading::load_opened(self, self.store()?.open(&self.gate, name)?, None)
+        with_room(|| loading::load_opened(self, self.store()?.open(&self.gate, name)?, None))
     }
 
     /// Everything that is trusted: the trust store's file and the configured keys, as one document.

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::host::Event;
 use crate::lifecycle::{Generation, Slot};
 use crate::plugin::RuntimeLimits;
+use crate::plugin::call::with_room;
 use crate::policy::audit::Action;
 use crate::policy::{Change, DefaultRules, Limits, Policy, PolicyStore, ResourceRequest, StoredPolicy, document};
 
@@ -128,7 +129,7 @@ impl Manager {
     /// Puts an administrator's document in force, at once; an empty text removes the stored one. Refused documents change
     /// nothing. Gives the new revision.
     pub fn set_policy(&self, plugin: &str, text: &[u8], expected_revision: Option<u64>) -> Result<u64> {
-        self.change_policy(plugin, text, &Change::by_host(expected_revision))
+        with_room(|| self.change_policy(plugin, text, &Change::by_host(expected_revision)))
     }
 
     pub(super) fn change_policy(&self, plugin: &str, text: &[u8], change: &Change<'_>) -> Result<u64> {

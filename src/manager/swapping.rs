@@ -18,6 +18,7 @@ use crate::json;
 use crate::lifecycle::{Live, Slot, Source, Standby, State, Trial, changes};
 use crate::package::Opened;
 use crate::package::request::Asked;
+use crate::plugin::call::with_room;
 use crate::policy::SwapRules;
 
 /// Longest wait for calls of the old version where its policy sets no time for calls.
@@ -72,7 +73,7 @@ impl Manager {
     /// old version, whatever fails. Gives a report.
     pub fn replace(self: &Arc<Self>, path: &Path, options: &ReplaceOptions) -> Result<Value> {
         self.check_running()?;
-        self.replace_as(path, &Purpose::Replace, options).map_err(|error| self.tell_failure(None, error))
+        with_room(|| self.replace_as(path, &Purpose::Replace, options)).map_err(|error| self.tell_failure(None, error))
     }
 
     /// As [`Self::replace`], but only in place of `plugin`, whatever name is said there; a failure is told by who calls this.
@@ -113,7 +114,7 @@ impl Manager {
             let opened = opened.map_err(at("verify"))?;
             self.exchange(opened, path, &Purpose::Renew(Arc::clone(&slot)), "reloaded", options)
         };
-        reload().map_err(|error| self.tell_failure(Some(&slot.name), error))
+        with_room(reload).map_err(|error| self.tell_failure(Some(&slot.name), error))
     }
 
     /// Puts the version before the one that serves back into service. For an installed package, the record of installed
@@ -123,7 +124,8 @@ impl Manager {
         let slot = self.registry.loaded(plugin)?;
         let _swapping = slot.begin_swap()?;
         let has_standby = slot.standby().is_some();
-        let outcome = if has_standby { self.take_back(&slot, options) } else { self.reinstall(&slot, options) };
+        let outcome =
+            with_room(|| if has_standby { self.take_back(&slot, options) } else { self.reinstall(&slot, options) });
         outcome.map_err(|error| self.tell_failure(Some(&slot.name), error))
     }
 

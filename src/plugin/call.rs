@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::trace::TraceContext;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor;
 
 /// Nested plugin calls that pass; one more fails (GoatFlow's number).
 pub const MAX_CALL_DEPTH: u32 = 10;
@@ -280,6 +281,32 @@ pub fn in_callback<T>(context: CallContext, callback: impl FnOnce() -> T) -> T {
     callback()
 }
 
+/// Stack that loading a plugin, or changing its policy, may take at most.
+const ROOM_BYTES: usize = 256 * 1024;
+/// Stack of the thread that does it where the caller's has less left.
+const THREAD_BYTES: usize = 2 * 1024 * 1024;
+
+/// Runs `job`, which needs no more stack than other people's threads usually have: where this one has less left, on a thread
+/// of its own, while this one waits. What is nested in a host's callback stays so.
+pub fn with_room<T: Send>(job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    if executor::remaining_stack() >= ROOM_BYTES {
+        return job();
+    }
+    let around = around();
+    let nested = move || match around {
+        Some(context) => in_callback(context, job),
+        None => job(),
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("goatflow-room".into()).stack_size(THREAD_BYTES);
+        let started = executor::with_thread_mask(|| thread.spawn_scoped(scope, nested));
+        let running = started.map_err(|error| {
+            Error::new(ErrorCode::EnvironmentResources, "can't start a thread with enough stack").with_source(error)
+        })?;
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// The call whose host callback runs on this thread, if there is one.
 #[must_use]
 pub fn around() -> Option<CallContext> {
@@ -333,6 +360,17 @@ mod tests {
         let context = context(5);
         in_callback(context, || assert_eq!(around().map(|context| context.deadline), Some(5)));
         assert!(around().is_none());
+    }
+
+    #[test]
+    fn a_small_stack_is_no_reason_to_overflow_it() {
+        fn deep(left: usize) -> usize {
+            let room = std::hint::black_box([left; 128]);
+            if left == 0 { room[0] } else { deep(left - 1) + std::hint::black_box(room[127]).min(1) }
+        }
+        let small = std::thread::Builder::new().stack_size(64 * 1024);
+        let run = || in_callback(context(7), || with_room(|| Ok((deep(200), around().map(|around| around.deadline)))));
+        assert_eq!(small.spawn(run).unwrap().join().unwrap().unwrap(), (200, Some(7)));
     }
 
     #[test]
