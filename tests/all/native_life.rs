@@ -125,7 +125,8 @@ fn other_terms_bring_another_process_without_a_failed_call() {
     });
     until("the others are gone", || children().len() == 1 || !is_alone());
     host.manager.unload("life", PATIENCE).unwrap();
-    assert_eq!(host.leftovers(), Vec::<String>::new());
+    // Processes that were replaced clean up behind their own ends.
+    until("nothing is left", || host.leftovers().is_empty());
 }
 
 /// Other tests of this process have children, too.
