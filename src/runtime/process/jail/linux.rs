@@ -26,6 +26,9 @@ use crate::runtime::process::spawn;
 /// The launcher, a static program of some hundred kilobytes.
 const LAUNCHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/launcher"));
 
+/// How often memory is tried to be sealed that the kernel says is in use; each time it waits a tenth of a second.
+const SEAL_ATTEMPTS: u32 = 20;
+
 /// How long a launcher may take to build a jail. On a busy machine it takes tenths of a second.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -239,7 +242,15 @@ fn sealed(name: &std::ffi::CStr, bytes: &[u8], flags: MemfdFlags) -> rustix::io:
     let file = File::from(rustix::fs::memfd_create(name, flags)?);
     fill(&file, bytes)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
+    // The kernel waits a moment for whoever else holds one of the pages, such as its own page scanner, then gives up.
+    let mut sealed = rustix::fs::fcntl_add_seals(&file, seals);
+    for _ in 0..SEAL_ATTEMPTS {
+        if sealed != Err(Errno::BUSY) {
+            break;
+        }
+        sealed = rustix::fs::fcntl_add_seals(&file, seals);
+    }
+    sealed?;
     read_only(&file)
 }
 
