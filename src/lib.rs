@@ -1,6 +1,6 @@
 //! Runs third-party plugins that the host application does not trust.
 //!
-//! Five concepts: a *plugin* is a WebAssembly module (later also a native program) that registers a name and answers calls;
+//! Five concepts: a *plugin*, a WebAssembly module or a native program, registers a name and answers calls;
 //! a [`manager::Manager`] loads and calls plugins; every call a plugin makes of its host passes a [`sandbox`]; a
 //! [`policy::Policy`], granted by an administrator, says what passes; [`providers`] or the host's own callbacks do the work
 //! behind it. Hosts in other languages use the C API in `include/goatflow_plugin.h`, which [`capi`] implements.
