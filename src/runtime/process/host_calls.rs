@@ -253,7 +253,9 @@ impl HostCalls {
             ));
         }
         let mut context = entry.context.clone();
-        context.chain = book.deepest_chain_of(context.root).unwrap_or(context.chain);
+        context.chain = book.deepest_chain_of(context.strand.root()).unwrap_or(context.chain);
+        // The plugin may make several at the same time.
+        context.strand = context.strand.branch();
         context.cancellation = Cancellation::either(context.cancellation, self.gone.clone());
         Ok(context)
     }
@@ -281,7 +283,7 @@ impl Book {
     }
 
     fn deepest_chain_of(&self, root: u64) -> Option<Chain> {
-        let same_root = self.calls.values().filter(|entry| entry.context.root == root);
+        let same_root = self.calls.values().filter(|entry| entry.context.strand.root() == root);
         same_root.max_by_key(|entry| entry.context.depth()).map(|entry| entry.context.chain.clone())
     }
 }
