@@ -12,8 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::wire::{Argument, Event, Expected, HostCall, Limits, Outcome, Stack, Target, Waiter, Wired};
 use crate::error::{Error, Result};
-use crate::host::Reply;
-use crate::runtime::process::host_calls::{HostCalls, HostRequest};
+use crate::runtime::process::host_calls::{Answer, Held, HostCalls, HostRequest};
 use crate::runtime::process::session::{Channel, Lost, OnLost, Output};
 
 /// Bytes that are read from the socket at once.
@@ -50,7 +49,7 @@ pub(super) enum Notice {
         /// Number of the call there.
         sequence: u64,
         /// What the host answers.
-        answer: Result<Reply>,
+        answer: Result<Answer>,
     },
     /// The session is over.
     Close,
@@ -75,6 +74,8 @@ pub(super) struct Driver {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Answers of host calls. As many as calls are under way, which the stack bounds.
     pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    /// What the answers count for that the plugin has not read.
+    pub(super) unread: Vec<Held>,
     /// Where host calls leave their answers.
     pub(super) answers: mpsc::UnboundedSender<Notice>,
     /// The way to the host.
@@ -140,12 +141,23 @@ impl Driver {
         match ready!(self.notices.poll_recv(context)) {
             Some(Notice::Answer { stream, sequence, answer }) => {
                 match answer {
-                    Ok(reply) => self.stack.answer(stream, sequence, Ok(&reply)),
+                    Ok(Answer { reply, held }) => {
+                        self.stack.answer(stream, sequence, Ok(&reply));
+                        self.unread.push(held);
+                        self.let_go();
+                    }
                     Err(error) => self.stack.answer(stream, sequence, Err(&error_text(&error))),
                 }
                 Poll::Ready(self.advance(|stack, events| stack.resume(events)))
             }
             Some(Notice::Close) | None => Poll::Ready(Err(End::Closed)),
+        }
+    }
+
+    /// Answers that are as good as sent no longer count.
+    fn let_go(&mut self) {
+        if self.stack.has_sent_answers() {
+            self.unread.clear();
         }
     }
 
@@ -177,6 +189,7 @@ impl Driver {
                 Err(error) => return Poll::Ready(Err(lost(error))),
                 Ok(count) => {
                     self.stack.sent(count);
+                    self.let_go();
                     return Poll::Ready(self.advance(|stack, events| stack.resume(events)));
                 }
             }

@@ -73,6 +73,7 @@ impl NetRpcSession {
             stack: Stack::new(limits(&host_calls)),
             commands: command_queue,
             notices: notice_queue,
+            unread: Vec::new(),
             answers: notices.clone(),
             host_calls: Arc::clone(&host_calls),
             output,

@@ -35,7 +35,7 @@ impl HostApi for Echo {
 fn host_calls() -> Arc<HostCalls> {
     let limits =
         RuntimeLimits { memory_bytes: 0, instances: 64, argument_bytes: MIB, result_bytes: 5 * MIB, host_calls: 0 };
-    HostCalls::new(Arc::new(Echo), limits, Duration::from_secs(30))
+    HostCalls::new(Arc::new(Echo), Arc::default(), limits, Duration::from_secs(30))
 }
 
 fn context(time: Duration) -> CallContext {

@@ -61,7 +61,8 @@ impl Stage {
         let address = directory.path().join("host");
         let listener = UnixListener::bind(&address).unwrap();
         let host = Arc::new(Recorder::default());
-        let host_calls = HostCalls::new(Arc::clone(&host) as Arc<dyn crate::host::HostApi>, LIMITS, LONG);
+        let api = Arc::clone(&host) as Arc<dyn crate::host::HostApi>;
+        let host_calls = HostCalls::new(api, Arc::default(), LIMITS, LONG);
         let (sender, lost) = channel();
         let output = Arc::new(Mutex::new(Vec::new()));
         let setup = Setup {

@@ -135,6 +135,11 @@ impl<T: Waiter> Stack<T> {
         Ok(())
     }
 
+    /// True when so few answers of host calls wait to be sent that further ones are read.
+    pub fn has_sent_answers(&self) -> bool {
+        self.yamux.queued_on_incoming() < MAX_QUEUED
+    }
+
     /// Makes a call.
     pub fn call(
         &mut self,
