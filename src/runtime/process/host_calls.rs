@@ -161,6 +161,11 @@ impl HostCalls {
         Ok(Some(InFlight { context, number, owner: self }))
     }
 
+    /// Waits until the plugin has read enough of the answers that it was given.
+    pub(super) async fn answers_read(&self) {
+        self.places.answers_read().await;
+    }
+
     /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at
     /// once; when too many are under way, `answer` is called on this thread.
     pub(super) fn serve(self: &Arc<Self>, request: HostRequest, answer: impl FnOnce(Result<Answer>) + Send + 'static) {

@@ -5,22 +5,25 @@
 
 use std::time::Duration;
 
+use super::fault::{Fault, Status};
+use super::message::{Incoming, encode};
+use super::metered::Metered;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use prost::Message;
-use tokio::net::UnixStream;
-
-use super::fault::{Fault, Status};
-use super::message::{Incoming, encode};
 
 /// Bytes of one answer that may be under way without having been read.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Bytes of all answers together that may be under way without having been read.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What small frames that have not been read may count for, as h2 counts: each for what it is shorter than 256 bytes. A
+/// stream of output that is full of short lines stays below; one that is full of single bytes does not.
+const SMALL_FRAMES: usize = 8 * 1024 * 1024;
 
 /// Longest frame that the plugin may send.
 pub(super) const MAX_FRAME: u32 = 64 * 1024;
@@ -41,14 +44,14 @@ pub(super) struct Client {
 }
 
 /// A connection, to be polled for as long as the session lives.
-pub(super) type Driver = Connection<UnixStream, Bytes>;
+pub(super) type Driver = Connection<Metered, Bytes>;
 
 /// Greets the other side, and does not wait for its answer.
-pub(super) async fn connect(stream: UnixStream) -> Result<(Client, Driver), Fault> {
+pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> {
     let mut builder = Builder::new();
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
-    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS);
+    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
     Ok((Client { requests }, connection))
 }

@@ -25,6 +25,7 @@ use super::client::{MAX_FRAME, MAX_HEADERS, is_grpc};
 use super::fate::Fate;
 use super::fault::{Fault, Status};
 use super::message::{Incoming, encode};
+use super::metered::Metered;
 use crate::error::{Error, ErrorCode};
 use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 
@@ -101,7 +102,8 @@ async fn serve_connection(stream: UnixStream, service: Service) {
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS);
     builder.max_concurrent_streams(MAX_STREAMS);
-    let Ok(mut connection): Result<Connection<UnixStream, Bytes>, _> = builder.handshake(stream).await else { return };
+    let stream = Metered::server(stream, &service.fate);
+    let Ok(mut connection): Result<Connection<Metered, Bytes>, _> = builder.handshake(stream).await else { return };
     // A connection that breaks the rules is closed; what the plugin makes of that is its own affair.
     while let Some(Ok((request, respond))) = connection.accept().await {
         let service = service.clone();
@@ -210,6 +212,7 @@ async fn read(
 }
 
 async fn call(request: HostCallRequest, service: &Service) -> Result<Weighed, Refusal> {
+    service.host_calls.answers_read().await;
     let (sender, answer) = oneshot::channel();
     let HostCallRequest { function, arguments, call_token: token } = request;
     service.host_calls.serve(HostRequest { function, arguments, token }, move |outcome| {

@@ -11,6 +11,7 @@ mod fate;
 mod fault;
 mod host_service;
 mod message;
+mod metered;
 mod stdio;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use client::Client;
 use fate::{Fate, Life};
 use fault::{Fault, Status};
 pub(super) use host_service::IsPeer;
+use metered::Metered;
 
 /// Room for what goes around a result, or stands in its place, in bytes.
 const ENVELOPE: usize = 64 * 1024;
@@ -90,7 +92,7 @@ pub(super) fn connect(setup: Setup<'_>, context: &CallContext) -> Result<GrpcSes
         })?
     };
     let fate = Life::new(on_lost);
-    let greeted = wait(context, client::connect(stream))?;
+    let greeted = wait(context, client::connect(Metered::client(stream, &fate)))?;
     let (client, driver) = greeted.map_err(|fault| unusable(&fault))?;
     host_service::serve(listener, is_peer, Arc::clone(&host_calls), io, &fate);
     drive(driver, io, &fate);

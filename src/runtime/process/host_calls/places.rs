@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::error::{Error, ErrorCode};
 
 /// Host calls of one plugin that are served at the same time; each holds a thread while it waits.
@@ -30,6 +32,8 @@ pub(in super::super) struct Places {
     running: Mutex<u32>,
     arguments: Bytes,
     answers: Bytes,
+    /// Told when an answer was read.
+    read: Notify,
 }
 
 /// Why there is no place.
@@ -68,7 +72,8 @@ impl Default for Places {
 impl Places {
     /// `taken` counts the common places that are taken.
     pub(super) fn among(taken: &'static AtomicU32) -> Self {
-        Self { taken, running: Mutex::new(0), arguments: Bytes::default(), answers: Bytes::default() }
+        let (arguments, answers) = (Bytes::default(), Bytes::default());
+        Self { taken, running: Mutex::new(0), arguments, answers, read: Notify::new() }
     }
 
     /// A place for a call with so many bytes of arguments.
@@ -96,6 +101,17 @@ impl Places {
         Ok(Held { places: Arc::clone(self), bytes })
     }
 
+    /// Waits until half of what answers may hold is free, so that few calls are made for nothing.
+    pub(super) async fn answers_read(&self) {
+        loop {
+            let read = self.read.notified();
+            if self.answers.get() <= MAX_BYTES / 2 {
+                return;
+            }
+            read.await;
+        }
+    }
+
     /// Nobody gets more than is left for all others, so that the common places go round.
     fn take_common(&self, mine: u32) -> bool {
         let take = |taken: u32| (mine < COMMON.saturating_sub(taken)).then_some(taken + 1);
@@ -121,6 +137,7 @@ impl Drop for Place {
 impl Drop for Held {
     fn drop(&mut self) {
         self.places.answers.remove(self.bytes);
+        self.places.read.notify_waiters();
     }
 }
 
@@ -136,6 +153,10 @@ impl Bytes {
             (held == 0 || sum <= MAX_BYTES).then_some(sum)
         };
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add).is_ok()
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
     }
 
     fn remove(&self, bytes: usize) {

@@ -9,14 +9,19 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Sleep, sleep_until};
 
 use super::wire::{Argument, Event, Expected, HostCall, Limits, Outcome, Stack, Target, Waiter, Wired};
 use crate::error::{Error, Result};
 use crate::runtime::process::host_calls::{Answer, Held, HostCalls, HostRequest};
+use crate::runtime::process::meter::{Meter, excess};
 use crate::runtime::process::session::{Channel, Lost, OnLost, Output};
 
 /// Bytes that are read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Frames with next to no content after which others have their turn.
+const TURN: u64 = 4_000;
 
 /// Longest text of an error that a plugin gets.
 const MAX_ERROR_TEXT: usize = 4096;
@@ -82,6 +87,12 @@ pub(super) struct Driver {
     pub(super) host_calls: Arc<HostCalls>,
     /// What the plugin writes goes there.
     pub(super) output: Output,
+    /// Until when nothing more is taken of what the plugin writes.
+    pub(super) pause: Option<Pin<Box<Sleep>>>,
+    /// Counts frames.
+    pub(super) meter: Meter,
+    /// Frames with next to no content that came.
+    pub(super) frames: u64,
     /// Told when the connection breaks.
     pub(super) on_lost: Option<OnLost>,
     /// Room for what is read.
@@ -117,9 +128,14 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
+        let turn = driver.frames + TURN;
         loop {
+            if driver.frames >= turn {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let mut is_waiting = true;
-            for step in [Self::take_notice, Self::take_command, Self::write, Self::read] {
+            for step in [Self::take_notice, Self::take_command, Self::let_print, Self::write, Self::read] {
                 match step(driver, context) {
                     Poll::Pending => {}
                     Poll::Ready(Ok(())) => is_waiting = false,
@@ -212,10 +228,31 @@ impl Driver {
                     let received = buffer.get(..count).unwrap_or_default();
                     let step = self.advance(|stack, events| stack.receive(received, events));
                     self.buffer = buffer;
-                    return Poll::Ready(step);
+                    return Poll::Ready(step.and_then(|()| self.count()));
                 }
             }
         }
+    }
+
+    /// Counts the frames that passed.
+    fn count(&mut self) -> std::result::Result<(), End> {
+        let traffic = self.stack.traffic();
+        self.meter.sent(traffic.sent);
+        self.frames = self.frames.saturating_add(traffic.idle);
+        if self.meter.received(traffic.idle) {
+            return Ok(());
+        }
+        Err(End::Lost(Lost::Protocol(excess())))
+    }
+
+    /// Lets the plugin write more, once it may.
+    fn let_print(&mut self, context: &mut Context<'_>) -> Step {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        self.stack.go_on_printing();
+        Poll::Pending
     }
 
     /// Lets the stack go on, and hands on what comes of it, also when the stack breaks afterwards.
@@ -231,16 +268,22 @@ impl Driver {
         handed_on
     }
 
-    fn hand_on(&self, event: Event<Waiting>) -> std::result::Result<(), End> {
+    fn hand_on(&mut self, event: Event<Waiting>) -> std::result::Result<(), End> {
         match event {
             // Whoever gave the call up does not want the answer.
             Event::Answered(waiting, outcome) => drop(waiting.0.send(outcome)),
             Event::HostCall(call) => self.serve(call),
-            Event::Stdout(bytes) => (self.output)(Channel::Stdout, &bytes),
-            Event::Stderr(bytes) => (self.output)(Channel::Stderr, &bytes),
+            Event::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
+            Event::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
             Event::Ended => return Err(End::Lost(Lost::Closed)),
         }
         Ok(())
+    }
+
+    fn print(&mut self, channel: Channel, bytes: &[u8]) {
+        if let Some(pause) = (self.output)(channel, bytes) {
+            self.pause = Some(Box::pin(sleep_until(pause)));
+        }
     }
 
     fn serve(&self, call: HostCall) {

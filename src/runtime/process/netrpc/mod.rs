@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::driver::{Command, Driver, Notice, Waiting, limits, read_buffer};
 use self::wire::{Argument, Expected, HOST_API, Outcome, Stack, Target};
 use super::host_calls::{HostCalls, InFlight};
+use super::meter::Meter;
 use super::session::{Ending, OnLost, Output, Session, wait};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
@@ -77,6 +78,9 @@ impl NetRpcSession {
             answers: notices.clone(),
             host_calls: Arc::clone(&host_calls),
             output,
+            pause: None,
+            meter: Meter::new(),
+            frames: 0,
             on_lost: Some(on_lost),
             buffer: read_buffer(),
             events: Vec::new(),

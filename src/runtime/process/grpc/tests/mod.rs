@@ -73,7 +73,10 @@ impl Stage {
             host_calls: Arc::clone(&host_calls),
             output: {
                 let output = Arc::clone(&output);
-                Arc::new(move |channel, bytes: &[u8]| output.lock().unwrap().push((channel, bytes.to_vec())))
+                Arc::new(move |channel, bytes: &[u8]| {
+                    output.lock().unwrap().push((channel, bytes.to_vec()));
+                    None
+                })
             },
             on_lost: Box::new(move |lost| drop(sender.send(lost))),
         };
