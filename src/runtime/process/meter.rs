@@ -18,6 +18,9 @@ const PER_FRAME: u64 = 16;
 /// Frames with so many bytes carry something.
 const CONTENT: usize = 64;
 
+/// Frames that say to be larger are not read.
+const LARGEST: usize = 64 * 1024;
+
 /// The stock of one connection.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -59,7 +62,7 @@ impl Meter {
 pub(super) fn weight(is_data: bool, length: usize) -> u64 {
     match is_data {
         true => u64::from(length < CONTENT),
-        false => 1 + (length / CONTENT) as u64,
+        false => 1 + (length.min(LARGEST) / CONTENT) as u64,
     }
 }
 
@@ -98,6 +101,8 @@ mod tests {
     #[test]
     fn data_is_free_and_the_rest_counts_by_its_length() {
         assert_eq!([weight(true, 63), weight(true, 64), weight(true, 1 << 16)], [1, 0, 0]);
-        assert_eq!([weight(false, 0), weight(false, 63), weight(false, 64), weight(false, 6_400)], [1, 1, 2, 101]);
+        let heavy = [weight(false, 6_400), weight(false, LARGEST), weight(false, 1 << 24)];
+        assert_eq!([weight(false, 0), weight(false, 63), weight(false, 64)], [1, 1, 2]);
+        assert_eq!(heavy, [101, 1_025, 1_025]);
     }
 }

@@ -21,6 +21,7 @@ use self::driver::{Command, Driver, Notice, Waiting, limits, read_buffer};
 use self::wire::{Argument, Expected, HOST_API, Outcome, Stack, Target};
 use super::host_calls::{HostCalls, InFlight};
 use super::meter::Meter;
+use super::running::END_PATIENCE;
 use super::session::{Ending, OnLost, Output, Session, wait};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
@@ -36,8 +37,9 @@ const COMMANDS: usize = 16;
 /// Longest text of an error that a plugin gives.
 const MAX_ERROR_TEXT: usize = 4096;
 
-/// Time in which a call whose connection broke learns how the process ended.
-const ENDING_PATIENCE: Duration = Duration::from_secs(2);
+/// Time in which a call whose connection broke learns how the process ended: longer than a process may take to end before it
+/// is made to.
+const ENDING_PATIENCE: Duration = END_PATIENCE.saturating_add(Duration::from_secs(2));
 
 /// A conversation over net/rpc.
 pub(super) struct NetRpcSession {

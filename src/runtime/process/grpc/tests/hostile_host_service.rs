@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, Request};
 use prost::Message;
 use tokio::task::JoinSet;
 
-use super::{peer, raw};
 use super::*;
+use super::{peer, raw};
 use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 
 const CALL: &str = "/goatflow.plugin.v1.Host/Call";
