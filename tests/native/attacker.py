@@ -252,6 +252,7 @@ BREACHES = {
     "hangs-up": lambda connection, stream: (connection.shutdown(socket.SHUT_RDWR), time.sleep(1000)),
     "exits": lambda connection, stream: os._exit(4),
     "stops": lambda connection, stream: os.kill(os.getpid(), signal.SIGSTOP),
+    "deaf": lambda connection, stream: (connection.sendall(answer(stream, b"")), time.sleep(1000)),
     "chatter": chatter(b"\n" * 65536),
     "binary-chatter": chatter(b"\0\xff\xfe\x1b[2J" * 8192),
 }

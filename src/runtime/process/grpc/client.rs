@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fault::{Fault, Status};
 use super::message::{Incoming, encode};
 use super::metered::Metered;
+use super::unsent::Unsent;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -41,6 +42,7 @@ const MAX_TIMEOUT: u128 = 99_999_999;
 #[derive(Clone)]
 pub(super) struct Client {
     requests: SendRequest<Bytes>,
+    unsent: Unsent,
 }
 
 /// A connection, to be polled for as long as the session lives.
@@ -53,7 +55,7 @@ pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> 
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
     builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
-    Ok((Client { requests }, connection))
+    Ok((Client { requests, unsent: Unsent::default() }, connection))
 }
 
 impl Client {
@@ -66,9 +68,10 @@ impl Client {
         timeout: Duration,
         limit: usize,
     ) -> Result<A, Fault> {
+        let request = self.unsent.add(encode(request)?).await;
         let (response, mut body) = self.start(path, Some(timeout))?;
         // When the plugin has ended the call already, the answer says how.
-        let _ = body.send_data(encode(request)?, true);
+        let _ = body.send_data(request, true);
         let mut answer = match begin(response).await? {
             Begun::Ended(status) => {
                 status.into_result()?;

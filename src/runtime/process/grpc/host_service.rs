@@ -35,8 +35,11 @@ pub(in super::super) type IsPeer = Arc<dyn Fn(BorrowedFd<'_>) -> bool + Send + S
 /// Connections that a session accepts; one is enough, and a library may connect again after a failure.
 const MAX_CONNECTIONS: u32 = 4;
 
-/// Connections by somebody else after which nobody listens any more.
+/// Connections by somebody else after which the host takes its time: who makes them must not keep the plugin from its host.
 const MAX_STRANGERS: u32 = 64;
+
+/// Time that it takes for each of them.
+const STRANGER_PAUSE: Duration = Duration::from_millis(1);
 
 /// Host calls of a session that are read, served or answered at the same time.
 const MAX_STREAMS: u32 = 64;
@@ -84,14 +87,15 @@ pub(super) fn serve(
 }
 
 async fn accept(listener: UnixListener, is_peer: IsPeer, service: Service) {
-    let (mut accepted, mut strangers) = (0, 0);
-    while accepted < MAX_CONNECTIONS && strangers < MAX_STRANGERS {
+    let (mut accepted, mut strangers) = (0, 0_u32);
+    while accepted < MAX_CONNECTIONS {
         match listener.accept().await {
             Ok((stream, _)) if is_peer(stream.as_fd()) => {
                 accepted += 1;
                 service.fate.spawn(&service.io, serve_connection(stream, service.clone()));
             }
-            Ok(_) => strangers += 1,
+            Ok(_) if strangers < MAX_STRANGERS => strangers += 1,
+            Ok(_) => tokio::time::sleep(STRANGER_PAUSE).await,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

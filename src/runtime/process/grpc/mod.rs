@@ -15,6 +15,7 @@ mod metered;
 mod stdio;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::collections::BTreeMap;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -99,7 +100,9 @@ pub(super) fn connect(setup: Setup<'_>, context: &CallContext) -> Result<GrpcSes
     // What the plugin has done wrong already is what it is told, rather than that it can't go on.
     let lost = |fault: Fault| {
         fate.lose_if_broken(&fault);
-        wait(context, fate.error()).unwrap_or_else(|error| error)
+        // How the process ended is found out by who started it.
+        let _ = wait(context, fate.ends_now());
+        fate.check().err().unwrap_or_else(|| unusable(&fault))
     };
     let broker = Broker::open(&client, io, &fate, address).map_err(lost)?;
     stdio::open(&client, io, &fate, output).map_err(lost)?;

@@ -93,8 +93,15 @@ impl NetRpcSession {
     }
 
     fn dial(&self, context: &CallContext) -> Result<()> {
-        let answer = self.control(context, "Dispenser.Dispense", Argument::Text(PLUGIN), Expected::Number)?;
-        let number = match answer {
+        // How the process ended is found out by who started it, not here.
+        let answer = self.ask_unless_over(context, |waiting| Command::Call {
+            target: Target::Control,
+            method: "Dispenser.Dispense",
+            argument: Argument::Text(PLUGIN),
+            expected: Expected::Number,
+            waiting,
+        })?;
+        let number = match answer.ok_or_else(broke)? {
             Outcome::Number(number) => u32::try_from(number).ok(),
             Outcome::Failed(reason) => return Err(failed(&reason)),
             _ => None,
@@ -102,7 +109,10 @@ impl NetRpcSession {
         let Some(number) = number else {
             return Err(unexpected("Dispenser.Dispense"));
         };
-        self.ask(context, |waiting| Command::Dial(number, waiting)).map(drop)
+        match self.ask_unless_over(context, |waiting| Command::Dial(number, waiting))? {
+            Some(_) => Ok(()),
+            None => Err(broke()),
+        }
     }
 
     fn control(
@@ -156,7 +166,7 @@ impl NetRpcSession {
             Ok(Ok(ending)) => ending.as_ref().map(Ending::error),
             _ => None,
         }
-        .unwrap_or_else(|| Error::new(ErrorCode::PluginProtocol, "the connection to the plugin broke"))
+        .unwrap_or_else(broke)
     }
 }
 
@@ -245,6 +255,10 @@ fn failed(reason: &str) -> Error {
 
 fn too_large(length: u64, limit: usize) -> Error {
     Error::new(ErrorCode::PluginResultTooLarge, format!("the plugin's answer has {length} bytes, the limit is {limit}"))
+}
+
+fn broke() -> Error {
+    Error::new(ErrorCode::PluginProtocol, "the connection to the plugin broke")
 }
 
 fn unexpected(method: &str) -> Error {

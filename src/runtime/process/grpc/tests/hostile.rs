@@ -343,14 +343,19 @@ fn output_beyond_its_bounds_ends_the_session() {
 #[test]
 fn a_plugin_that_writes_many_short_lines_goes_on() {
     const LINES: usize = 30_000;
-    let line = Message::encode_to_vec(&crate::proto::goplugin::StdioData { channel: 1, data: b"line\n".to_vec() });
+    let line = |data: &[u8]| {
+        let data = crate::proto::goplugin::StdioData { channel: 1, data: data.to_vec() };
+        let data = Message::encode_to_vec(&data);
+        message(0, u32::try_from(data.len()).unwrap(), &data)
+    };
+    let (first, next) = (line(SLOW), line(b"line\n"));
     let stage = Stage::new(raw::serve(Arc::new(move |path, request, mut respond| {
         keep(request);
         if path.ends_with("StreamStdio") {
             let mut stream = respond.send_response(head(), false).unwrap();
-            for _ in 0..LINES {
-                stream.send_data(message(0, u32::try_from(line.len()).unwrap(), &line), false).unwrap();
-            }
+            // As many as fit the window of the stream come while the host looks at the first one.
+            stream.send_data(first.clone(), false).unwrap();
+            (0..LINES).for_each(|_| stream.send_data(next.clone(), false).unwrap());
             keep(stream);
         } else if path.ends_with("Plugin/Call") {
             answer_empty(respond);
@@ -358,7 +363,7 @@ fn a_plugin_that_writes_many_short_lines_goes_on() {
             keep(respond);
         }
     })));
-    eventually(|| stage.output.lock().unwrap().len() == LINES);
+    eventually(|| stage.output.lock().unwrap().len() == LINES + 1);
     assert_eq!(stage.call("f", b"").unwrap(), b"");
 }
 

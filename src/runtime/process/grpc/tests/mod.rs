@@ -30,6 +30,9 @@ pub(super) const LIMITS: RuntimeLimits = RuntimeLimits {
     host_calls: 0,
 };
 
+/// Output that the host takes its time for.
+const SLOW: &[u8] = b"slow\n";
+
 fn context() -> CallContext {
     context_for(LONG)
 }
@@ -75,7 +78,7 @@ impl Stage {
                 let output = Arc::clone(&output);
                 Arc::new(move |channel, bytes: &[u8]| {
                     output.lock().unwrap().push((channel, bytes.to_vec()));
-                    None
+                    (bytes == SLOW).then(|| tokio::time::Instant::now() + Duration::from_millis(200))
                 })
             },
             on_lost: Box::new(move |lost| drop(sender.send(lost))),
