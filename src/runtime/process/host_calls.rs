@@ -5,6 +5,7 @@
 //! plugin that names a shallow call while a deeper one of the same origin is under way would otherwise never reach the
 //! limit on nesting.
 
+mod failures;
 mod places;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorCode, Result, bug};
 use crate::executor;
 use crate::host::{HostApi, Reply};
 use crate::plugin::{CallContext, Cancellation, Chain, Origin, RuntimeLimits};
+use failures::Failures;
 use places::Full;
 pub(super) use places::{Held, MAX_BYTES, Places};
 
@@ -51,6 +53,7 @@ pub(super) struct HostCalls {
     /// Told when the last call has left the book.
     empty: Condvar,
     places: Arc<Places>,
+    failures: Failures,
     /// A refused call is being noted.
     noting: AtomicBool,
     /// Stops host calls once the process has gone.
@@ -110,7 +113,8 @@ impl HostCalls {
     ) -> Arc<Self> {
         let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false, is_retired: false };
         let (book, empty) = (Mutex::new(book), Condvar::new());
-        Arc::new(Self { host, book, empty, places, noting: AtomicBool::new(false), gone: Cancellation::new() })
+        let (failures, noting, gone) = (Failures::new(), AtomicBool::new(false), Cancellation::new());
+        Arc::new(Self { host, book, empty, places, failures, noting, gone })
     }
 
     /// Lets host calls through from now on: the plugin has registered.
@@ -172,7 +176,7 @@ impl HostCalls {
         let place = match self.places.take(request.arguments.len()) {
             Ok(place) => place,
             Err(full) => {
-                answer(Err(full.error()));
+                self.refuse(full, answer);
                 self.note_refusal(request, full);
                 return;
             }
@@ -184,12 +188,41 @@ impl HostCalls {
             move || {
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| calls.call(&request)));
                 let outcome = outcome.unwrap_or_else(|_| Err(bug!("a host call panicked")));
+                if outcome.is_err() {
+                    calls.wait_for_failure();
+                }
                 drop(place);
                 give(&answer, outcome);
             }
         };
         if let Err(error) = executor::spawn_host_call(job) {
             give(&answer, Err(error));
+        }
+    }
+
+    /// Answers a call for which there is no place, on this thread or on the timer's.
+    fn refuse(&self, full: Full, answer: impl FnOnce(Result<Answer>) + Send + 'static) {
+        let Some(pause) = self.failures.take() else { return answer(Err(full.error())) };
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let later = Arc::clone(&answer);
+        let due = clock::now().saturating_add(clock::saturating_nanos(pause));
+        if executor::at(due, move || give(&later, Err(full.error()))).is_err() {
+            give(&answer, Err(full.error()));
+        }
+    }
+
+    /// How long a plugin waits for a failure that it is about to be told, if it has had many.
+    pub(super) fn failure_pause(&self) -> Option<Duration> {
+        self.failures.take()
+    }
+
+    /// The same, on the thread of the call, and not beyond the end of the process.
+    fn wait_for_failure(&self) {
+        if let Some(pause) = self.failures.take() {
+            let until = clock::now().saturating_add(clock::saturating_nanos(pause));
+            let waiting = CallContext::from_host(until, self.gone.clone(), Origin::default());
+            // Its end is the deadline.
+            let _ = waiting.block_until(|| None::<()>);
         }
     }
 

@@ -188,6 +188,9 @@ async fn answer(request: Request<RecvStream>, service: &Service) -> (Result<Weig
     let answer = match read(body, limit.saturating_add(ENVELOPE), service).await {
         Ok((request, _room)) => call(request, service).await,
         Err(Fault::TooLong { length, .. }) => {
+            if let Some(pause) = service.host_calls.failure_pause() {
+                tokio::time::sleep(pause).await;
+            }
             let message = format!("a host call of {length} bytes, the limit for its arguments is {limit}");
             Ok((failure(&Error::new(ErrorCode::PolicyArguments, message)), None))
         }

@@ -52,6 +52,20 @@ fn calls_beyond_the_bound_are_refused_at_once_however_slow_the_log_is() {
     assert_eq!(code, ErrorCode::LifecycleOverloaded);
     assert_ne!(thread, std::thread::current().id());
     assert!(seen.try_recv().is_err(), "one at a time");
+    // A plugin that is refused again and again waits for it.
+    let mut late = Vec::new();
+    for _ in 0..100_000 {
+        let (refused, answer) = channel();
+        host_calls.serve(request(), move |answer| refused.send(answer.map(drop)).unwrap());
+        late.extend(answer.try_recv().is_err().then_some(answer));
+        if late.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(late.len(), 3);
+    for answer in late {
+        assert_eq!(answer.recv().unwrap().unwrap_err().code(), ErrorCode::LifecycleOverloaded);
+    }
     drop((go_on, release));
     for _ in 0..places::MAX_CONCURRENT {
         assert!(answers.recv().unwrap().is_ok());

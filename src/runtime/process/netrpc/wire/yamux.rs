@@ -25,7 +25,7 @@ const LEAST_CONTENT: u32 = 64;
 const MAX_OUTPUT: usize = 256 * 1024;
 
 /// Streams of the plugin at the same time; a plugin needs one.
-const MAX_INCOMING: usize = 16;
+const MAX_INCOMING: usize = 4;
 
 /// Number of the last stream that a plugin may open.
 const MAX_STREAM: u32 = 8192;
