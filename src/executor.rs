@@ -28,13 +28,13 @@ const MAX_WAITING: usize = 100_000;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-#[derive(Default)]
+/// Threads for one kind of work.
 struct Executor {
     state: Mutex<State>,
     work: Condvar,
+    most: usize,
 }
 
-#[derive(Default)]
 struct State {
     idle: usize,
     workers: usize,
@@ -46,14 +46,31 @@ struct State {
 /// How long a job of [`spawn_next`] waits for a worker before a new one is started.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-fn executor() -> &'static Executor {
-    static EXECUTOR: OnceLock<Executor> = OnceLock::new();
-    EXECUTOR.get_or_init(Executor::default)
+static WORKERS: Executor = Executor::new(MAX_WORKERS);
+/// Apart, and as many as there are calls: those who wait for plugins may take all workers, and what the plugins need for going
+/// on must still find a thread. Who makes the calls bounds their number.
+#[cfg(native_plugins)]
+static HOST_CALLS: Executor = Executor::new(usize::MAX);
+
+impl Executor {
+    const fn new(most: usize) -> Self {
+        let state = State { idle: 0, workers: 0, waiting: VecDeque::new(), check_pending: false };
+        Self { state: Mutex::new(state), work: Condvar::new(), most }
+    }
 }
 
 /// Runs `job` on a worker thread, soon.
 pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let executor = executor();
+    spawn_on(&WORKERS, job)
+}
+
+/// Runs a host call of a native plugin on a thread for such calls, soon.
+#[cfg(native_plugins)]
+pub fn spawn_host_call(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    spawn_on(&HOST_CALLS, job)
+}
+
+fn spawn_on(executor: &'static Executor, job: impl FnOnce() + Send + 'static) -> Result<()> {
     let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     if state.waiting.len() >= MAX_WAITING {
         return Err(Error::new(
@@ -66,8 +83,8 @@ pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
         executor.work.notify_one();
         return Ok(());
     }
-    if state.workers < MAX_WORKERS {
-        start_worker(&mut state)?;
+    if state.workers < executor.most {
+        start_worker(executor, &mut state)?;
     }
     Ok(())
 }
@@ -75,13 +92,12 @@ pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
 /// Runs `job` on a worker thread when this one, a worker itself, is about to become free: without a new thread, unless
 /// this one takes longer than expected.
 pub fn spawn_next(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let executor = executor();
-    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = WORKERS.state.lock().unwrap_or_else(PoisonError::into_inner);
     if state.waiting.len() >= MAX_WAITING {
         return Err(Error::new(ErrorCode::LifecycleOverloaded, format!("{MAX_WAITING} jobs wait already")));
     }
     state.waiting.push_back(Box::new(job));
-    executor.work.notify_one();
+    WORKERS.work.notify_one();
     if state.idle == 0 && !std::mem::replace(&mut state.check_pending, true) {
         drop(state);
         check_later();
@@ -97,12 +113,12 @@ fn check_later() {
 }
 
 fn start_worker_if_needed() {
-    let mut state = executor().state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = WORKERS.state.lock().unwrap_or_else(PoisonError::into_inner);
     state.check_pending = false;
     if state.waiting.is_empty() || state.idle > 0 {
         return;
     }
-    if state.workers < MAX_WORKERS && start_worker(&mut state).is_err() {
+    if state.workers < WORKERS.most && start_worker(&WORKERS, &mut state).is_err() {
         return;
     }
     state.check_pending = true;
@@ -116,9 +132,9 @@ pub fn with_thread_mask<T>(start: impl FnOnce() -> T) -> T {
 }
 
 /// Adds a worker. Without one at all, nothing would ever take the job that was just queued: it is taken back.
-fn start_worker(state: &mut State) -> Result<()> {
+fn start_worker(executor: &'static Executor, state: &mut State) -> Result<()> {
     let thread = std::thread::Builder::new().name("goatflow-worker".into()).stack_size(WORKER_STACK_BYTES);
-    match with_thread_mask(|| thread.spawn(work_for_ever)) {
+    match with_thread_mask(|| thread.spawn(|| work_for_ever(executor))) {
         Ok(_) => {
             state.workers += 1;
             Ok(())
@@ -132,8 +148,7 @@ fn start_worker(state: &mut State) -> Result<()> {
     }
 }
 
-fn work_for_ever() {
-    let executor = executor();
+fn work_for_ever(executor: &Executor) {
     let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if let Some(job) = state.waiting.pop_front() {

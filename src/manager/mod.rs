@@ -284,7 +284,7 @@ impl Manager {
             ));
         }
         Ok(CallContext {
-            root: around.root,
+            strand: around.strand,
             chain: around.chain,
             deadline: context.deadline.min(around.deadline),
             cancellation: Cancellation::either(context.cancellation, around.cancellation),

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 pub use artifact::Artifact;
-pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin};
+pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin, Strand};
 pub use manifest::{Manifest, RuntimeKind};
 pub use recovery::Recovery;
 pub use registration::Registration;

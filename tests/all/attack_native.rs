@@ -11,19 +11,25 @@ use crate::support::{Guest, Host, until};
 /// A host with the attacker in service.
 fn host() -> Host {
     let host = Host::new();
+    load(&host, "attacker", json!([]));
+    host
+}
+
+/// Loads the attacker under this name.
+pub fn load(host: &Host, name: &str, permissions: Value) {
     let isolation = json!({"interpreter": "/usr/bin/python3", "read_only": ["/usr/lib", "/lib", "/lib64"]});
-    host.set_policy(
-        "attacker",
-        json!({"isolation": isolation, "memory_mb": 256, "init_timeout": "60s", "max_calls_per_second": 0}),
-    );
-    let directory = host.fresh_path("attacker");
+    let policy = json!({
+        "isolation": isolation, "memory_mb": 256, "init_timeout": "60s", "call_timeout": "60s",
+        "max_calls_per_second": 0, "permissions": permissions,
+    });
+    host.set_policy(name, policy);
+    let directory = host.fresh_path(name);
     std::fs::create_dir(&directory).unwrap();
-    let manifest = "name: attacker\nversion: 1.0.0\nruntime: grpc\nbinary: attacker.py\n";
+    let manifest = format!("name: {name}\nversion: 1.0.0\nruntime: grpc\nbinary: attacker.py\n");
     std::fs::write(directory.join("plugin.yaml"), manifest).unwrap();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/attacker.py");
     std::fs::copy(program, directory.join("attacker.py")).unwrap();
     host.manager.load(&directory).unwrap();
-    host
 }
 
 fn process(host: &Host) -> Value {

@@ -11,6 +11,7 @@ mod attack_config;
 mod attack_lifecycle;
 mod attack_log_translate_events;
 mod attack_native;
+mod attack_native_frames;
 mod attack_plugin_calls;
 mod attack_sql;
 mod attack_watch;

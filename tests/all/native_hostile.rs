@@ -40,6 +40,13 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
     ("file", Handshake, "is something else"),
     // Links can't be made where Landlock is in force; the program ends then.
     ("link", Handshake, "the socket"),
+    ("datagrams", Handshake, "can't connect to the socket"),
+    ("half-a-line", Deadline, "did not start within"),
+    ("a-byte-at-a-time", Deadline, "did not start within"),
+    ("stops", Deadline, "did not start within"),
+    ("stops-after-the-line", Deadline, "did not start within"),
+    ("no-output", Handshake, "closed its standard output, before it introduced itself"),
+    ("grpc-twice", Deadline, "did not start within"),
     ("deaf", Handshake, "can't connect to the socket"),
     ("full", Deadline, "did not start within"),
     ("exits-after-the-line", Handshake, "ended with exit code 5"),

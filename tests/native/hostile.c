@@ -64,6 +64,8 @@ static void fill_queue(const char *path) {
 static int greet(const char *protocol) {
     int fd = listening(place("s"), 8);
     say("1|1|unix|%s|%s|\n", place("s"), protocol);
+    /* The first word counts. */
+    if (strstr(what, "twice")) say("1|1|unix|/run/docker.sock|%s|\n", protocol);
     return accept(fd, NULL, NULL);
 }
 
@@ -90,6 +92,19 @@ static void before_the_line(void) {
     if (is("file")) { close(open(place("s"), O_CREAT | O_RDWR, 0666)); say("1|1|unix|%s|grpc|\n", place("s")); forever(); }
     if (is("directory")) { say("1|1|unix|%s|grpc|\n", directory); forever(); }
     if (is("link")) { int failed = symlink(place("host.sock"), place("s")); say("1|1|unix|%s|grpc|\n", place("s")); if (failed) exit(0); forever(); }
+    if (is("datagrams")) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        strncpy(address.sun_path, place("s"), sizeof address.sun_path - 1);
+        int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address)) _exit(75);
+        say("1|1|unix|%s|grpc|\n", place("s"));
+        forever();
+    }
+    if (is("half-a-line")) { say("1|1|unix|%s|gr", place("s")); forever(); }
+    if (is("a-byte-at-a-time")) for (;;) { say("1"); usleep(20000); }
+    if (is("stops")) { raise(SIGSTOP); forever(); }
+    if (is("stops-after-the-line")) { listening(place("s"), 8); say("1|1|unix|%s|grpc|\n", place("s")); raise(SIGSTOP); forever(); }
+    if (is("no-output")) { close(0); close(1); close(2); forever(); }
     if (is("deaf")) { bound(place("s")); say("1|1|unix|%s|grpc|\n", place("s")); forever(); }
     if (is("full")) { listening(place("s"), 0); fill_queue(place("s")); say("1|1|unix|%s|grpc|\n", place("s")); forever(); }
 }
@@ -131,6 +146,7 @@ int main(int count, char **list) {
     if (is("exits-after-the-line")) { listening(place("s"), 8); say("1|1|unix|%s|grpc|\n", place("s")); exit(5); }
     const char *protocol = strstr(what, "netrpc") ? "netrpc" : "grpc";
     int host = greet(protocol);
+    if (strstr(what, "twice")) forever();
     if (strstr(what, "says-nothing") || is("stubborn")) forever();
     if (strstr(what, "hangs-up")) { close(host); forever(); }
     if (strstr(what, "garbage")) { for (int i = 0; i < 64; i++) write(host, "garbage, garbage", 16); forever(); }

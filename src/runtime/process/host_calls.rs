@@ -5,8 +5,11 @@
 //! plugin that names a shallow call while a deeper one of the same origin is under way would otherwise never reach the
 //! limit on nesting.
 
+mod failures;
+mod places;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,16 +19,9 @@ use crate::error::{Error, ErrorCode, Result, bug};
 use crate::executor;
 use crate::host::{HostApi, Reply};
 use crate::plugin::{CallContext, Cancellation, Chain, Origin, RuntimeLimits};
-
-/// Host calls of one process that are served at the same time; each holds a thread while it waits.
-const MAX_CONCURRENT: u32 = 64;
-
-/// Host calls of all processes that are served at the same time: less than there are worker threads, so that plugins which
-/// hold all they can keep neither asynchronous calls nor the supervision of processes from a thread.
-const MAX_IN_ALL: u32 = 384;
-
-/// Host calls of all processes that are being served.
-static IN_ALL: AtomicU32 = AtomicU32::new(0);
+use failures::Failures;
+use places::Full;
+pub(super) use places::{Held, MAX_BYTES, Places};
 
 /// Longest name of a host function, in bytes.
 const MAX_FUNCTION_NAME: usize = 128;
@@ -41,13 +37,23 @@ pub(super) struct HostRequest {
     pub token: String,
 }
 
+/// What a host call was answered with.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// JSON.
+    pub reply: Reply,
+    /// To be kept until the plugin has read the reply, or will not.
+    pub held: Held,
+}
+
 /// The calls that a process serves, and its way to the host.
 pub(super) struct HostCalls {
     host: Arc<dyn HostApi>,
     book: Mutex<Book>,
     /// Told when the last call has left the book.
     empty: Condvar,
-    running: AtomicU32,
+    places: Arc<Places>,
+    failures: Failures,
     /// A refused call is being noted.
     noting: AtomicBool,
     /// Stops host calls once the process has gone.
@@ -98,12 +104,17 @@ impl Drop for InFlight<'_> {
 }
 
 impl HostCalls {
-    /// An empty book.
-    pub(super) fn new(host: Arc<dyn HostApi>, limits: RuntimeLimits, idle_timeout: Duration) -> Arc<Self> {
+    /// An empty book; `places` belongs to the plugin.
+    pub(super) fn new(
+        host: Arc<dyn HostApi>,
+        places: Arc<Places>,
+        limits: RuntimeLimits,
+        idle_timeout: Duration,
+    ) -> Arc<Self> {
         let book = Book { calls: BTreeMap::new(), limits, idle_timeout, is_open: false, is_retired: false };
         let (book, empty) = (Mutex::new(book), Condvar::new());
-        let (running, noting) = (AtomicU32::new(0), AtomicBool::new(false));
-        Arc::new(Self { host, book, empty, running, noting, gone: Cancellation::new() })
+        let (failures, noting, gone) = (Failures::new(), AtomicBool::new(false), Cancellation::new());
+        Arc::new(Self { host, book, empty, places, failures, noting, gone })
     }
 
     /// Lets host calls through from now on: the plugin has registered.
@@ -154,13 +165,18 @@ impl HostCalls {
         Ok(Some(InFlight { context, number, owner: self }))
     }
 
+    /// Waits until the plugin has read enough of the answers that it was given.
+    pub(super) async fn answers_read(&self) {
+        self.places.answers_read().await;
+    }
+
     /// Makes a host call on a worker thread, and hands the answer, or what to tell the plugin, to `answer` there. Returns at
     /// once; when too many are under way, `answer` is called on this thread.
-    pub(super) fn serve(self: &Arc<Self>, request: HostRequest, answer: impl FnOnce(Result<Reply>) + Send + 'static) {
-        let place = match Place::take(self) {
+    pub(super) fn serve(self: &Arc<Self>, request: HostRequest, answer: impl FnOnce(Result<Answer>) + Send + 'static) {
+        let place = match self.places.take(request.arguments.len()) {
             Ok(place) => place,
             Err(full) => {
-                answer(Err(full.error()));
+                self.refuse(full, answer);
                 self.note_refusal(request, full);
                 return;
             }
@@ -168,16 +184,45 @@ impl HostCalls {
         // Shared, because the executor may refuse the job together with what it took along.
         let answer = Arc::new(Mutex::new(Some(answer)));
         let job = {
-            let answer = Arc::clone(&answer);
+            let (answer, calls) = (Arc::clone(&answer), Arc::clone(self));
             move || {
-                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| place.0.call(&request)));
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| calls.call(&request)));
                 let outcome = outcome.unwrap_or_else(|_| Err(bug!("a host call panicked")));
+                if outcome.is_err() {
+                    calls.wait_for_failure();
+                }
                 drop(place);
                 give(&answer, outcome);
             }
         };
-        if let Err(error) = executor::spawn(job) {
+        if let Err(error) = executor::spawn_host_call(job) {
             give(&answer, Err(error));
+        }
+    }
+
+    /// Answers a call for which there is no place, on this thread or on the timer's.
+    fn refuse(&self, full: Full, answer: impl FnOnce(Result<Answer>) + Send + 'static) {
+        let Some(pause) = self.failures.take() else { return answer(Err(full.error())) };
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let later = Arc::clone(&answer);
+        let due = clock::now().saturating_add(clock::saturating_nanos(pause));
+        if executor::at(due, move || give(&later, Err(full.error()))).is_err() {
+            give(&answer, Err(full.error()));
+        }
+    }
+
+    /// How long a plugin waits for a failure that it is about to be told, if it has had many.
+    pub(super) fn failure_pause(&self) -> Option<Duration> {
+        self.failures.take()
+    }
+
+    /// The same, on the thread of the call, and not beyond the end of the process.
+    fn wait_for_failure(&self) {
+        if let Some(pause) = self.failures.take() {
+            let until = clock::now().saturating_add(clock::saturating_nanos(pause));
+            let waiting = CallContext::from_host(until, self.gone.clone(), Origin::default());
+            // Its end is the deadline.
+            let _ = waiting.block_until(|| None::<()>);
         }
     }
 
@@ -194,7 +239,7 @@ impl HostCalls {
         });
     }
 
-    fn call(&self, request: &HostRequest) -> Result<Reply> {
+    fn call(&self, request: &HostRequest) -> Result<Answer> {
         let context = self.attribute(&request.token)?;
         self.check(request).map_err(|error| self.noted_in(&context, request, error))?;
         context.check_alive()?;
@@ -207,7 +252,10 @@ impl HostCalls {
             );
             return Err(self.noted_in(&context, request, error));
         }
-        Ok(reply)
+        match self.places.hold(reply.len()) {
+            Ok(held) => Ok(Answer { reply, held }),
+            Err(full) => Err(self.noted_in(&context, request, full.error())),
+        }
     }
 
     fn check(&self, request: &HostRequest) -> Result<()> {
@@ -253,7 +301,9 @@ impl HostCalls {
             ));
         }
         let mut context = entry.context.clone();
-        context.chain = book.deepest_chain_of(context.root).unwrap_or(context.chain);
+        context.chain = book.deepest_chain_of(context.strand.root()).unwrap_or(context.chain);
+        // The plugin may make several at the same time.
+        context.strand = context.strand.branch();
         context.cancellation = Cancellation::either(context.cancellation, self.gone.clone());
         Ok(context)
     }
@@ -281,39 +331,8 @@ impl Book {
     }
 
     fn deepest_chain_of(&self, root: u64) -> Option<Chain> {
-        let same_root = self.calls.values().filter(|entry| entry.context.root == root);
+        let same_root = self.calls.values().filter(|entry| entry.context.strand.root() == root);
         same_root.max_by_key(|entry| entry.context.depth()).map(|entry| entry.context.chain.clone())
-    }
-}
-
-/// A place among the host calls that are served; free again when dropped.
-struct Place(Arc<HostCalls>);
-
-/// Why there is no place.
-enum Full {
-    /// This plugin has all it may have.
-    Process,
-    /// All plugins together have.
-    All,
-}
-
-impl Place {
-    fn take(calls: &Arc<HostCalls>) -> std::result::Result<Self, Full> {
-        let is_full = [(&calls.running, MAX_CONCURRENT), (&IN_ALL, MAX_IN_ALL)]
-            .map(|(count, most)| count.fetch_add(1, Ordering::SeqCst) >= most);
-        let place = Self(Arc::clone(calls));
-        match is_full {
-            [true, _] => Err(Full::Process),
-            [_, true] => Err(Full::All),
-            [false, false] => Ok(place),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
-        IN_ALL.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -326,23 +345,10 @@ impl Drop for Noting {
     }
 }
 
-fn give<F: FnOnce(Result<Reply>)>(answer: &Mutex<Option<F>>, outcome: Result<Reply>) {
+fn give<F: FnOnce(Result<Answer>)>(answer: &Mutex<Option<F>>, outcome: Result<Answer>) {
     let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(answer) = answer {
         answer(outcome);
-    }
-}
-
-impl Full {
-    fn error(&self) -> Error {
-        let (most, whose) = match self {
-            Self::Process => (MAX_CONCURRENT, "this plugin"),
-            Self::All => (MAX_IN_ALL, "all native plugins"),
-        };
-        Error::new(
-            ErrorCode::LifecycleOverloaded,
-            format!("{most} host calls of {whose} are under way already (make fewer at the same time)"),
-        )
     }
 }
 

@@ -15,6 +15,8 @@ mod host_calls;
 #[cfg(native_plugins)]
 mod late;
 #[cfg(native_plugins)]
+mod meter;
+#[cfg(native_plugins)]
 mod native;
 #[cfg(native_plugins)]
 mod netrpc;

@@ -82,7 +82,8 @@ impl NativePlugin {
         let mut config = seat.config;
         config.insert("plugin_dir".into(), directory.files().to_string_lossy().into_owned());
         let NativeSeat { host, limits, first_terms, terms, recovery, observer, .. } = seat;
-        let recipe = Recipe { image, binary: program.binary, directory, terms, host, config };
+        let (binary, places) = (program.binary, Arc::default());
+        let recipe = Recipe { image, binary, directory, terms, host, config, places };
         Supervisor::start(recipe, (recovery, observer), (first_terms, limits), admit, context).map(Self)
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct ProcessLog {
     host: Arc<dyn HostApi>,
     tail: Mutex<VecDeque<String>>,
     lines: [Mutex<Lines>; 2],
-    /// What a session may still bring. It can't wait; what is more than that is left out.
+    /// What a session may still bring.
     session: Mutex<Budget>,
     /// Streams that have ended, of the two.
     ended: watch::Sender<usize>,
@@ -79,15 +79,10 @@ impl ProcessLog {
     pub(super) fn output(self: &Arc<Self>) -> Output {
         let log = Arc::clone(self);
         Arc::new(move |channel, bytes| {
-            let Some(left_out) = lock(&log.session).take(bytes) else { return };
-            if left_out > 0 {
-                log.host.log(
-                    None,
-                    LogLevel::Warn,
-                    &format!("{left_out} bytes of output came too fast and were left out"),
-                );
-            }
             log.write(channel, bytes);
+            let mut budget = lock(&log.session);
+            budget.spend(bytes);
+            budget.pause()
         })
     }
 
@@ -222,12 +217,11 @@ struct Budget {
     left: usize,
     /// What was taken beyond the budget of a period is owed to later ones.
     debt: usize,
-    left_out: usize,
 }
 
 impl Budget {
     fn new() -> Self {
-        Self { period: Instant::now(), left: BYTES_PER_PERIOD, debt: 0, left_out: 0 }
+        Self { period: Instant::now(), left: BYTES_PER_PERIOD, debt: 0 }
     }
 
     /// When something may be taken again, if that is not now.
@@ -252,16 +246,6 @@ impl Budget {
         let cost = bytes.len().saturating_add(lines.saturating_mul(LINE_COST));
         self.debt = self.debt.saturating_add(cost.saturating_sub(self.left));
         self.left = self.left.saturating_sub(cost);
-    }
-
-    /// Bytes that were left out before these; `None` when these are too many as well.
-    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.pause().is_some() {
-            self.left_out = self.left_out.saturating_add(bytes.len());
-            return None;
-        }
-        self.spend(bytes);
-        Some(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -310,19 +294,21 @@ mod tests {
     #[test]
     fn short_lines_are_paid_for_and_debts_too() {
         let mut budget = Budget::new();
-        let lines = b"\n".repeat(16 * 1024);
-        assert_eq!(budget.take(&lines), Some(0));
+        assert_eq!(budget.pause(), None);
+        budget.spend(&b"\n".repeat(16 * 1024));
         // They cost as much as sixteen periods allow.
-        assert_eq!(budget.take(b"xyz"), None);
+        assert!(budget.pause().is_some());
         assert!(budget.debt > 15 * BYTES_PER_PERIOD);
         budget.period -= 15 * PERIOD;
-        assert_eq!(budget.take(b"x"), None, "not paid yet");
+        assert!(budget.pause().is_some(), "not paid yet");
         budget.period -= 10 * PERIOD;
-        assert_eq!(budget.take(b"x"), Some(4));
-        assert_eq!(budget.debt, 0);
+        assert_eq!((budget.pause(), budget.debt), (None, 0));
         let mut budget = Budget::new();
-        assert!((0..16).all(|_| budget.take(&[b'x'; 16 * 1024]) == Some(0)));
-        assert_eq!(budget.take(b"x"), None, "a long line costs its bytes");
+        for _ in 0..16 {
+            assert_eq!(budget.pause(), None);
+            budget.spend(&[b'x'; 16 * 1024]);
+        }
+        assert!(budget.pause().is_some(), "a long line costs its bytes");
     }
 
     #[test]

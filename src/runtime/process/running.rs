@@ -22,7 +22,7 @@ use crate::executor;
 use crate::plugin::CallContext;
 
 /// How long a process may take to end on its own once its connection has ended.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A plugin's process that is ready for calls, or was.
 pub(super) struct Process {

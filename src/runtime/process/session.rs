@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::host_calls::InFlight;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
@@ -52,8 +54,8 @@ pub(super) enum Channel {
     Stderr,
 }
 
-/// Takes what a plugin writes. Must not block.
-pub(super) type Output = Arc<dyn Fn(Channel, &[u8]) + Send + Sync>;
+/// Takes what a plugin writes; answers until when to take no more, so that the plugin waits. Must not block.
+pub(super) type Output = Arc<dyn Fn(Channel, &[u8]) -> Option<Instant> + Send + Sync>;
 
 /// Bounds on what a plugin may send.
 #[derive(Debug, Clone, Copy)]

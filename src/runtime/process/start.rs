@@ -12,7 +12,7 @@ use super::directory::{PluginDirectory, Sockets};
 use super::greeting::{greet, peer_check};
 use super::grpc;
 use super::handshake::{APP_VERSION, COOKIE, Protocol};
-use super::host_calls::HostCalls;
+use super::host_calls::{HostCalls, Places};
 use super::jail::{Image, Jail, JailLimits, JailSpec, JailedChild, LayerState};
 use super::netrpc::NetRpcSession;
 use super::output::{self, ProcessLog, TAIL_PATIENCE};
@@ -38,6 +38,8 @@ pub(super) struct Recipe {
     pub host: Arc<dyn HostApi>,
     /// Settings that the plugin is told.
     pub config: BTreeMap<String, String>,
+    /// What its host calls may hold.
+    pub places: Arc<Places>,
 }
 
 impl Recipe {
@@ -62,7 +64,8 @@ impl Recipe {
         let is_peer = peer_check(&child);
         let greeted = greet(first_line, &sockets.path, &is_peer, context);
         let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
-        let host_calls = HostCalls::new(Arc::clone(&self.host), limits, terms.call_timeout());
+        let (host, places) = (Arc::clone(&self.host), Arc::clone(&self.places));
+        let host_calls = HostCalls::new(host, places, limits, terms.call_timeout());
         let (lost, mut on_lost) = oneshot::channel();
         let on_lost_call = Box::new(move |reason| {
             // Nobody listens once the process has ended.

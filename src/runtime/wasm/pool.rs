@@ -8,7 +8,7 @@ use std::thread::Thread;
 use super::instance::Instance;
 use super::wait_graph::{WaitGraph, Waitable};
 use crate::error::{Error, ErrorCode, Result};
-use crate::plugin::CallContext;
+use crate::plugin::{CallContext, Strand};
 
 /// The instances of one plugin.
 pub(super) struct Pool {
@@ -27,8 +27,8 @@ struct State {
     idle: Vec<Box<Instance>>,
     /// Instances that exist or are being made, without the extra ones.
     live: u32,
-    /// Calls that hold an instance, by their outermost call.
-    holders: Vec<u64>,
+    /// Strands of the calls that hold an instance.
+    holders: Vec<Strand>,
     waiters: VecDeque<Arc<Waiter>>,
     closed: bool,
     /// Counts how often all instances were given up: those of earlier ages are not used again.
@@ -36,7 +36,7 @@ struct State {
 }
 
 struct Waiter {
-    root: u64,
+    strand: Strand,
     thread: Thread,
     grant: Mutex<Option<Grant>>,
     /// An instance went away that this call might have got: whether it can still go on is to be looked at again.
@@ -56,7 +56,7 @@ enum Grant {
 /// The right to use an instance; given back by `finish`, or by being dropped, which discards the instance.
 pub(super) struct Lease<'a> {
     pool: &'a Pool,
-    root: u64,
+    strand: Strand,
     /// An instance beyond the pool's capacity, for a call that would otherwise wait for itself.
     extra: bool,
     reusable: bool,
@@ -78,8 +78,8 @@ impl Pool {
 
     /// Leases an instance, made by `make` when the pool has room for one more. Waits until the context's deadline.
     pub(super) fn lease(&self, context: &CallContext, make: impl FnOnce() -> Result<Instance>) -> Result<Lease<'_>> {
-        let mut lease = match self.try_grant(context.root)? {
-            Some(grant) => self.lend(context.root, grant)?,
+        let mut lease = match self.try_grant(&context.strand)? {
+            Some(grant) => self.lend(&context.strand, grant)?,
             None => self.wait(context)?,
         };
         if lease.instance.is_none() {
@@ -94,8 +94,8 @@ impl Pool {
         context: &CallContext,
         make: impl FnOnce() -> Result<Instance>,
     ) -> Result<Option<Lease<'_>>> {
-        let Some(grant) = self.try_grant(context.root)? else { return Ok(None) };
-        let mut lease = self.lend(context.root, grant)?;
+        let Some(grant) = self.try_grant(&context.strand)? else { return Ok(None) };
+        let mut lease = self.lend(&context.strand, grant)?;
         if lease.instance.is_none() {
             lease.instance = Some(Box::new(make()?));
         }
@@ -149,30 +149,30 @@ impl Pool {
         self.shared.lock().live
     }
 
-    fn try_grant(&self, root: u64) -> Result<Option<Grant>> {
+    fn try_grant(&self, strand: &Strand) -> Result<Option<Grant>> {
         let mut state = self.shared.lock();
         if state.closed {
             return Err(self.stopped());
         }
-        Ok(if state.waiters.is_empty() { state.grant(root, self.capacity()) } else { None })
+        Ok(if state.waiters.is_empty() { state.grant(strand, self.capacity()) } else { None })
     }
 
     fn wait(&self, context: &CallContext) -> Result<Lease<'_>> {
         if context.chain.contains(&self.name) {
             return self.lease_extra(context);
         }
-        let waiter = Arc::new(Waiter::of_this_thread(context.root));
+        let waiter = Arc::new(Waiter::of_this_thread(context.strand.clone()));
         let waitable: Arc<dyn Waitable> = Arc::<Shared>::clone(&self.shared);
-        let can_go_on = self.graph.wait(context.root, &waitable, || self.enqueue(&waiter));
+        let can_go_on = self.graph.wait(&context.strand, &waitable, || self.enqueue(&waiter));
         let granted = if can_go_on {
             let ready = || waiter.take().map(Ok).or_else(|| self.look_again(context, &waiter, &waitable));
             context.block_until(ready).flatten()
         } else {
             Err(self.deadlock(context))
         };
-        self.graph.leave(context.root);
+        self.graph.leave(&context.strand);
         let grant = granted.or_else(|error| self.give_up(&waiter, error))?;
-        self.lend(context.root, grant)
+        self.lend(&context.strand, grant)
     }
 
     /// A pool that shrank may have closed a circle that was open when the call began to wait.
@@ -183,14 +183,14 @@ impl Pool {
         pool: &Arc<dyn Waitable>,
     ) -> Option<Result<Grant>> {
         let is_worried = waiter.worried.swap(false, Ordering::AcqRel);
-        let is_stuck = is_worried && self.graph.give_up_if_stuck(waiter.root, pool, || self.leave_queue(waiter));
+        let is_stuck = is_worried && self.graph.give_up_if_stuck(&waiter.strand, pool, || self.leave_queue(waiter));
         is_stuck.then(|| Err(self.deadlock(context)))
     }
 
     /// A call that comes back to a plugin in the middle of its own call must not wait for itself.
     fn lease_extra(&self, context: &CallContext) -> Result<Lease<'_>> {
         if self.capacity() > 1 {
-            let mut lease = self.lend(context.root, Grant::Vacancy(0))?;
+            let mut lease = self.lend(&context.strand, Grant::Vacancy(0))?;
             lease.extra = true;
             return Ok(lease);
         }
@@ -203,13 +203,14 @@ impl Pool {
         ))
     }
 
-    fn lend(&self, root: u64, grant: Grant) -> Result<Lease<'_>> {
+    fn lend(&self, strand: &Strand, grant: Grant) -> Result<Lease<'_>> {
         let (instance, age) = match grant {
             Grant::Instance(instance, age) => (Some(instance), age),
             Grant::Vacancy(age) => (None, age),
             Grant::Closed => return Err(self.stopped()),
         };
-        Ok(Lease { pool: self, root, extra: false, reusable: false, age, instance })
+        let strand = strand.clone();
+        Ok(Lease { pool: self, strand, extra: false, reusable: false, age, instance })
     }
 
     fn enqueue(&self, waiter: &Arc<Waiter>) {
@@ -217,7 +218,7 @@ impl Pool {
         if state.closed {
             waiter.give(Grant::Closed);
         } else if state.waiters.is_empty()
-            && let Some(grant) = state.grant(waiter.root, self.capacity())
+            && let Some(grant) = state.grant(&waiter.strand, self.capacity())
         {
             waiter.give(grant);
         } else {
@@ -235,10 +236,10 @@ impl Pool {
         self.shared.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    fn take_back(&self, root: u64, age: u64, instance: Option<Box<Instance>>) {
+    fn take_back(&self, strand: &Strand, age: u64, instance: Option<Box<Instance>>) {
         let capacity = self.capacity();
         let mut state = self.shared.lock();
-        if let Some(position) = state.holders.iter().position(|holder| *holder == root) {
+        if let Some(position) = state.holders.iter().position(|holder| holder == strand) {
             state.holders.swap_remove(position);
         }
         let mut surplus = Vec::new();
@@ -295,7 +296,7 @@ impl State {
     /// Gives those who wait what there is, in their order.
     fn serve_waiters(&mut self, capacity: u32) {
         while let Some(waiter) = self.waiters.pop_front() {
-            match self.grant(waiter.root, capacity) {
+            match self.grant(&waiter.strand, capacity) {
                 Some(grant) => waiter.give(grant),
                 None => {
                     self.waiters.push_front(waiter);
@@ -305,7 +306,7 @@ impl State {
         }
     }
 
-    fn grant(&mut self, root: u64, capacity: u32) -> Option<Grant> {
+    fn grant(&mut self, strand: &Strand, capacity: u32) -> Option<Grant> {
         let grant = match self.idle.pop() {
             Some(instance) => Grant::Instance(instance, self.age),
             None if self.live < capacity => {
@@ -314,24 +315,24 @@ impl State {
             }
             None => return None,
         };
-        self.holders.push(root);
+        self.holders.push(strand.clone());
         Some(grant)
     }
 }
 
 impl Waitable for Shared {
-    fn holders(&self) -> Vec<u64> {
+    fn holders(&self) -> Vec<Strand> {
         self.lock().holders.clone()
     }
 
-    fn is_waiting(&self, root: u64) -> bool {
-        self.lock().waiters.iter().any(|waiter| waiter.root == root)
+    fn is_waiting(&self, strand: &Strand) -> bool {
+        self.lock().waiters.iter().any(|waiter| waiter.strand == *strand)
     }
 }
 
 impl Waiter {
-    fn of_this_thread(root: u64) -> Self {
-        Self { root, thread: std::thread::current(), grant: Mutex::new(None), worried: AtomicBool::new(false) }
+    fn of_this_thread(strand: Strand) -> Self {
+        Self { strand, thread: std::thread::current(), grant: Mutex::new(None), worried: AtomicBool::new(false) }
     }
 
     /// Lets the waiting thread look again whether anybody can go on.
@@ -366,7 +367,7 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let kept = self.instance.take().filter(|_| self.reusable);
         if !self.extra {
-            self.pool.take_back(self.root, self.age, kept);
+            self.pool.take_back(&self.strand, self.age, kept);
         }
     }
 }

@@ -18,18 +18,23 @@ use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use prost::Message;
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::fault::{Fault, Status};
 use super::message::{Incoming, decode, encode};
+use super::metered::Metered;
+use super::unsent::Unsent;
 
 /// Bytes of one answer that may be under way without having been read.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Bytes of all answers together that may be under way without having been read.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What small frames that have not been read may count for, as h2 counts: each for what it is shorter than 256 bytes. A
+/// stream of output that is full of short lines stays below; one that is full of single bytes does not.
+const SMALL_FRAMES: usize = 8 * 1024 * 1024;
 
 /// Longest frame that the plugin may send.
 pub(super) const MAX_FRAME: u32 = 64 * 1024;
@@ -47,12 +52,13 @@ const MAX_TIMEOUT: u128 = 99_999_999;
 #[derive(Clone)]
 pub(super) struct Client {
     requests: SendRequest<Bytes>,
+    unsent: Unsent,
     in_flight: Arc<AtomicUsize>,
 }
 
 /// A connection, to be driven for as long as the session lives.
 pub(super) struct Driver {
-    connection: Connection<UnixStream, Bytes>,
+    connection: Connection<Metered, Bytes>,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -101,14 +107,17 @@ impl Drop for InFlight {
 }
 
 /// Greets the other side, and does not wait for its answer.
-pub(super) async fn connect(stream: UnixStream) -> Result<(Client, Driver), Fault> {
+pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> {
     let mut builder = Builder::new();
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
-    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS);
+    builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
     let in_flight = Arc::default();
-    Ok((Client { requests, in_flight: Arc::clone(&in_flight) }, Driver { connection, in_flight }))
+    Ok((
+        Client { requests, unsent: Unsent::default(), in_flight: Arc::clone(&in_flight) },
+        Driver { connection, in_flight },
+    ))
 }
 
 impl Client {
@@ -123,7 +132,8 @@ impl Client {
         limit: usize,
     ) -> Result<A, Fault> {
         let _in_flight = InFlight::new(&self.in_flight);
-        let call = exchange(self.requests.clone(), head(path, Some(timeout))?, encode(request)?, limit);
+        let request = self.unsent.add(encode(request)?).await;
+        let call = exchange(self.requests.clone(), head(path, Some(timeout))?, request, limit);
         let mut call = AbortOnDrop(io.spawn(call));
         let answer = (&mut call.0).await;
         decode(answer.unwrap_or_else(|error| Err(Fault::Malformed(format!("a call came to no end: {error}"))))?)

@@ -9,12 +9,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::super::running::END_PATIENCE;
 use super::super::session::{Ending, Lost, OnLost};
 use super::fault::Fault;
 use crate::error::{Error, ErrorCode, Result};
 
-/// How long a call waits to learn how the process ended, once the connection is gone.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a call waits to learn how the process ended, once the connection is gone: longer than a process may take to end
+/// before it is made to.
+const PATIENCE: Duration = END_PATIENCE.saturating_add(Duration::from_secs(2));
 
 /// How long a call that was reset looks out for the end of the whole session.
 const MOMENT: Duration = Duration::from_millis(100);

@@ -18,15 +18,15 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::super::host_calls::{HostCalls, HostRequest};
+use super::super::host_calls::{Answer, Held, HostCalls, HostRequest, MAX_BYTES};
 use super::client::{MAX_FRAME, MAX_HEADERS, is_grpc};
 use super::fate::Fate;
 use super::fault::{Fault, Status};
 use super::message::{Incoming, encode};
+use super::metered::Metered;
 use crate::error::{Error, ErrorCode};
-use crate::host::Reply;
 use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 
 /// Says whether the process at the other end of a socket is the plugin.
@@ -35,17 +35,21 @@ pub(in super::super) type IsPeer = Arc<dyn Fn(BorrowedFd<'_>) -> bool + Send + S
 /// Connections that a session accepts; one is enough, and a library may connect again after a failure.
 const MAX_CONNECTIONS: u32 = 4;
 
-/// Connections by somebody else after which nobody listens any more.
+/// Connections by somebody else after which the host takes its time: who makes them must not keep the plugin from its host.
 const MAX_STRANGERS: u32 = 64;
+
+/// Time that it takes for each of them.
+const STRANGER_PAUSE: Duration = Duration::from_millis(1);
 
 /// Host calls of a session that are read, served or answered at the same time.
 const MAX_STREAMS: u32 = 64;
 
 /// Bytes of one request that may be under way without having been read.
-const STREAM_WINDOW: u32 = 64 * 1024;
+const STREAM_WINDOW: u32 = 32 * 1024;
 
-/// Bytes of all requests of a connection that may be under way without having been read.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Bytes of all requests of a connection that may be under way without having been read: requests that wait for room must not
+/// keep those from coming in that have it.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 
 /// Room for what goes around the arguments of a host call, in bytes.
 const ENVELOPE: usize = 4 * 1024;
@@ -61,6 +65,8 @@ const CALL: &str = "/goatflow.plugin.v1.Host/Call";
 struct Service {
     host_calls: Arc<HostCalls>,
     places: Arc<Semaphore>,
+    /// Room for requests that are read, and for the arguments of calls that are served, in kibibytes.
+    room: Arc<Semaphore>,
     io: Handle,
     fate: Arc<Fate>,
 }
@@ -75,19 +81,21 @@ pub(super) fn serve(
 ) {
     let places = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
     let places = Arc::new(Semaphore::new(places));
-    let service = Service { host_calls, places, io: io.clone(), fate: Arc::clone(fate) };
+    let room = Arc::new(Semaphore::new(MAX_BYTES / 1024));
+    let service = Service { host_calls, places, room, io: io.clone(), fate: Arc::clone(fate) };
     fate.spawn(io, accept(listener, is_peer, service));
 }
 
 async fn accept(listener: UnixListener, is_peer: IsPeer, service: Service) {
-    let (mut accepted, mut strangers) = (0, 0);
-    while accepted < MAX_CONNECTIONS && strangers < MAX_STRANGERS {
+    let (mut accepted, mut strangers) = (0, 0_u32);
+    while accepted < MAX_CONNECTIONS {
         match listener.accept().await {
             Ok((stream, _)) if is_peer(stream.as_fd()) => {
                 accepted += 1;
                 service.fate.spawn(&service.io, serve_connection(stream, service.clone()));
             }
-            Ok(_) => strangers += 1,
+            Ok(_) if strangers < MAX_STRANGERS => strangers += 1,
+            Ok(_) => tokio::time::sleep(STRANGER_PAUSE).await,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
@@ -98,7 +106,8 @@ async fn serve_connection(stream: UnixStream, service: Service) {
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS);
     builder.max_concurrent_streams(MAX_STREAMS);
-    let Ok(mut connection): Result<Connection<UnixStream, Bytes>, _> = builder.handshake(stream).await else { return };
+    let stream = Metered::server(stream, &service.fate);
+    let Ok(mut connection): Result<Connection<Metered, Bytes>, _> = builder.handshake(stream).await else { return };
     // A connection that breaks the rules is closed; what the plugin makes of that is its own affair.
     while let Some(Ok((request, respond))) = connection.accept().await {
         let service = service.clone();
@@ -119,6 +128,10 @@ async fn serve_stream(request: Request<RecvStream>, mut respond: SendResponse<By
         .await
     };
     let Some((answer, _place)) = answer else { return };
+    let (answer, _held) = match answer {
+        Ok((answer, held)) => (Ok(answer), held),
+        Err(refusal) => (Err(refusal), None),
+    };
     // Who no longer waits for the answer has closed the stream.
     let _ = match answer {
         Ok(answer) => send(&mut respond, answer).await,
@@ -156,10 +169,13 @@ impl Refusal {
     }
 }
 
-type Place = Option<tokio::sync::OwnedSemaphorePermit>;
+type Place = Option<OwnedSemaphorePermit>;
+
+/// An answer, and what it counts for until the plugin has read it.
+type Weighed = (HostCallResponse, Option<Held>);
 
 /// The answer to a request, and its place among those that are under way.
-async fn answer(request: Request<RecvStream>, service: &Service) -> (Result<HostCallResponse, Refusal>, Place) {
+async fn answer(request: Request<RecvStream>, service: &Service) -> (Result<Weighed, Refusal>, Place) {
     let (head, body) = request.into_parts();
     if head.method != Method::POST || !is_grpc(&head.headers) {
         return (Err(Refusal::Http(StatusCode::UNSUPPORTED_MEDIA_TYPE)), None);
@@ -169,39 +185,52 @@ async fn answer(request: Request<RecvStream>, service: &Service) -> (Result<Host
     }
     let place = Arc::clone(&service.places).acquire_owned().await.ok();
     let limit = service.host_calls.bounds().argument_bytes;
-    let answer = match read(body, limit.saturating_add(ENVELOPE)).await {
-        Ok(request) => call(request, service).await,
-        Err(Fault::TooLong { length, .. }) => Ok(failure(&Error::new(
-            ErrorCode::PolicyArguments,
-            format!("a host call of {length} bytes, the limit for its arguments is {limit}"),
-        ))),
+    let answer = match read(body, limit.saturating_add(ENVELOPE), service).await {
+        Ok((request, _room)) => call(request, service).await,
+        Err(Fault::TooLong { length, .. }) => {
+            if let Some(pause) = service.host_calls.failure_pause() {
+                tokio::time::sleep(pause).await;
+            }
+            let message = format!("a host call of {length} bytes, the limit for its arguments is {limit}");
+            Ok((failure(&Error::new(ErrorCode::PolicyArguments, message)), None))
+        }
         Err(Fault::Malformed(_)) => Err(Refusal::Status(Status::INTERNAL, "the request is malformed")),
         Err(_) => Err(Refusal::Reset(Reason::CANCEL)),
     };
     (answer, place)
 }
 
-async fn read(body: RecvStream, limit: usize) -> Result<HostCallRequest, Fault> {
+/// Reads a request once there is room for it; the room is taken up to the end of the call.
+async fn read(
+    body: RecvStream,
+    limit: usize,
+    service: &Service,
+) -> Result<(HostCallRequest, OwnedSemaphorePermit), Fault> {
     let mut messages = Incoming::new(body);
+    let length = messages.announced(limit).await?.unwrap_or_default();
+    // What is larger than all room waits until it has it all.
+    let pages = u32::try_from(length.min(MAX_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
+    let room = Arc::clone(&service.room).acquire_many_owned(pages).await.map_err(|_| Fault::Gone)?;
     let request = messages.next(limit).await?;
     // What would come after it would lie here unread for as long as the call takes.
     messages.finish().await?;
-    request.ok_or_else(|| Fault::Malformed("a request has no message".to_owned()))
+    let request = request.ok_or_else(|| Fault::Malformed("a request has no message".to_owned()))?;
+    Ok((request, room))
 }
 
-async fn call(request: HostCallRequest, service: &Service) -> Result<HostCallResponse, Refusal> {
+async fn call(request: HostCallRequest, service: &Service) -> Result<Weighed, Refusal> {
+    service.host_calls.answers_read().await;
     let (sender, answer) = oneshot::channel();
     let HostCallRequest { function, arguments, call_token: token } = request;
     service.host_calls.serve(HostRequest { function, arguments, token }, move |outcome| {
         // Who no longer waits has ended the stream.
-        let _ = sender.send(outcome.map_or_else(|error| failure(&error), success));
+        let _ = sender.send(match outcome {
+            Ok(Answer { reply, held }) => (HostCallResponse { result: reply.into_owned(), failure: None }, Some(held)),
+            Err(error) => (failure(&error), None),
+        });
     });
     let answer = answer.await.ok();
     answer.ok_or(Refusal::Status(Status::INTERNAL, "the host call ended without an answer"))
-}
-
-fn success(reply: Reply) -> HostCallResponse {
-    HostCallResponse { result: reply.into_owned(), failure: None }
 }
 
 fn failure(error: &Error) -> HostCallResponse {

@@ -36,6 +36,8 @@ pub(super) fn decode<M: Message + Default>(bytes: Bytes) -> Result<M, Fault> {
 /// The messages that the other side sends on one stream.
 pub(super) struct Incoming {
     stream: RecvStream,
+    /// Length of the next message, when that was read already.
+    announced: Option<usize>,
     /// Received, and not yet taken; its bytes have been given back to flow control.
     chunk: Bytes,
 }
@@ -43,7 +45,7 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Reads from `stream`.
     pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, chunk: Bytes::new() }
+        Self { stream, announced: None, chunk: Bytes::new() }
     }
 
     /// The next message, or nothing at the end of the stream. A message of more than `limit` bytes is not read.
@@ -66,6 +68,17 @@ impl Incoming {
 
     /// The bytes of the next message.
     pub(super) async fn next_bytes(&mut self, limit: usize) -> Result<Option<Bytes>, Fault> {
+        let Some(length) = self.announced(limit).await? else { return Ok(None) };
+        self.announced = None;
+        self.take(length).await.map(Some)
+    }
+
+    /// Length of the next message, which is not read yet, or nothing at the end of the stream. Fails when it is more than
+    /// `limit` bytes.
+    pub(super) async fn announced(&mut self, limit: usize) -> Result<Option<usize>, Fault> {
+        if self.announced.is_some() {
+            return Ok(self.announced);
+        }
         let mut prefix = [0; PREFIX_BYTES];
         if !self.fill(&mut prefix).await? {
             return Ok(None);
@@ -78,7 +91,8 @@ impl Incoming {
         if length > limit {
             return Err(Fault::TooLong { length, limit });
         }
-        self.take(length).await.map(Some)
+        self.announced = Some(length);
+        Ok(self.announced)
     }
 
     /// Fills `prefix`; answers false when the stream ends before its first byte.

@@ -11,9 +11,11 @@ mod fate;
 mod fault;
 mod host_service;
 mod message;
+mod metered;
 mod stdio;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::collections::BTreeMap;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -40,6 +42,7 @@ use client::Client;
 use fate::{Fate, Life};
 use fault::{Fault, Status};
 pub(super) use host_service::IsPeer;
+use metered::Metered;
 
 /// Room for what goes around a result, or stands in its place, in bytes.
 const ENVELOPE: usize = 64 * 1024;
@@ -90,14 +93,16 @@ pub(super) fn connect(setup: Setup<'_>, context: &CallContext) -> Result<GrpcSes
         })?
     };
     let fate = Life::new(on_lost);
-    let greeted = wait(context, client::connect(stream))?;
+    let greeted = wait(context, client::connect(Metered::client(stream, &fate)))?;
     let (client, driver) = greeted.map_err(|fault| unusable(&fault))?;
     host_service::serve(listener, is_peer, Arc::clone(&host_calls), io, &fate);
     drive(driver, io, &fate);
     // What the plugin has done wrong already is what it is told, rather than that it can't go on.
     let lost = |fault: Fault| {
         fate.lose_if_broken(&fault);
-        wait(context, fate.error()).unwrap_or_else(|error| error)
+        // How the process ended is found out by who started it.
+        let _ = wait(context, fate.ends_now());
+        fate.check().err().unwrap_or_else(|| unusable(&fault))
     };
     let broker = Broker::open(&client, io, &fate, address).map_err(lost)?;
     stdio::open(&client, io, &fate, output).map_err(lost)?;

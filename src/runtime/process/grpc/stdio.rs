@@ -6,6 +6,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::super::session::{Channel, Output};
 use super::client::{Begun, Client, begin, end};
@@ -41,7 +42,10 @@ async fn listen(answer: ResponseFuture, request: SendStream<Bytes>, output: Outp
         Begun::Ended(status) => status.into_result(),
         Begun::Messages(mut messages) => {
             while let Some(data) = messages.next::<StdioData>(MAX_MESSAGE).await? {
-                hand_on(&data, &output);
+                // The stream's window is given back as its bytes are read: the plugin waits as long.
+                if let Some(pause) = hand_on(&data, &output) {
+                    tokio::time::sleep_until(pause).await;
+                }
             }
             end(&mut messages).await?.into_result()
         }
@@ -50,13 +54,11 @@ async fn listen(answer: ResponseFuture, request: SendStream<Bytes>, output: Outp
     outcome
 }
 
-fn hand_on(data: &StdioData, output: &Output) {
+fn hand_on(data: &StdioData, output: &Output) -> Option<Instant> {
     let channel = match data.channel() {
         stdio_data::Channel::Stdout => Channel::Stdout,
         stdio_data::Channel::Stderr => Channel::Stderr,
-        stdio_data::Channel::Invalid => return,
+        stdio_data::Channel::Invalid => return None,
     };
-    for chunk in data.data.chunks(CHUNK) {
-        output(channel, chunk);
-    }
+    data.data.chunks(CHUNK).map(|chunk| output(channel, chunk)).max().flatten()
 }

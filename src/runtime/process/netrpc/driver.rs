@@ -9,15 +9,19 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Sleep, sleep_until};
 
 use super::wire::{Argument, Event, Expected, HostCall, Limits, Outcome, Stack, Target, Waiter, Wired};
 use crate::error::{Error, Result};
-use crate::host::Reply;
-use crate::runtime::process::host_calls::{HostCalls, HostRequest};
+use crate::runtime::process::host_calls::{Answer, Held, HostCalls, HostRequest};
+use crate::runtime::process::meter::{Meter, excess};
 use crate::runtime::process::session::{Channel, Lost, OnLost, Output};
 
 /// Bytes that are read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Frames with next to no content after which others have their turn.
+const TURN: u64 = 4_000;
 
 /// Longest text of an error that a plugin gets.
 const MAX_ERROR_TEXT: usize = 4096;
@@ -50,7 +54,7 @@ pub(super) enum Notice {
         /// Number of the call there.
         sequence: u64,
         /// What the host answers.
-        answer: Result<Reply>,
+        answer: Result<Answer>,
     },
     /// The session is over.
     Close,
@@ -75,12 +79,20 @@ pub(super) struct Driver {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Answers of host calls. As many as calls are under way, which the stack bounds.
     pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    /// What the answers count for that the plugin has not read.
+    pub(super) unread: Vec<Held>,
     /// Where host calls leave their answers.
     pub(super) answers: mpsc::UnboundedSender<Notice>,
     /// The way to the host.
     pub(super) host_calls: Arc<HostCalls>,
     /// What the plugin writes goes there.
     pub(super) output: Output,
+    /// Until when nothing more is taken of what the plugin writes.
+    pub(super) pause: Option<Pin<Box<Sleep>>>,
+    /// Counts frames.
+    pub(super) meter: Meter,
+    /// Frames with next to no content that came.
+    pub(super) frames: u64,
     /// Told when the connection breaks.
     pub(super) on_lost: Option<OnLost>,
     /// Room for what is read.
@@ -116,7 +128,12 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
+        let turn = driver.frames + TURN;
         loop {
+            if driver.frames >= turn {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match driver.step(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
@@ -140,7 +157,7 @@ impl Driver {
                 is_waiting = false;
             }
         }
-        for transfer in [Self::write, Self::read] {
+        for transfer in [Self::let_print, Self::write, Self::read] {
             if let Poll::Ready(transferred) = transfer(self, context) {
                 transferred?;
                 is_waiting = false;
@@ -153,12 +170,23 @@ impl Driver {
         match ready!(self.notices.poll_recv(context)) {
             Some(Notice::Answer { stream, sequence, answer }) => {
                 match answer {
-                    Ok(reply) => self.stack.answer(stream, sequence, Ok(&reply)),
+                    Ok(Answer { reply, held }) => {
+                        self.stack.answer(stream, sequence, Ok(&reply));
+                        self.unread.push(held);
+                        self.let_go();
+                    }
                     Err(error) => self.stack.answer(stream, sequence, Err(&error_text(&error))),
                 }
                 Poll::Ready(self.advance(|stack, events| stack.resume(events)))
             }
             Some(Notice::Close) | None => Poll::Ready(Err(End::Closed)),
+        }
+    }
+
+    /// Answers that are as good as sent no longer count.
+    fn let_go(&mut self) {
+        if self.stack.has_sent_answers() {
+            self.unread.clear();
         }
     }
 
@@ -190,6 +218,7 @@ impl Driver {
                 Err(error) => return Poll::Ready(Err(lost(error))),
                 Ok(count) => {
                     self.stack.sent(count);
+                    self.let_go();
                     return Poll::Ready(self.advance(|stack, events| stack.resume(events)));
                 }
             }
@@ -212,10 +241,31 @@ impl Driver {
                     let received = buffer.get(..count).unwrap_or_default();
                     let step = self.advance(|stack, events| stack.receive(received, events));
                     self.buffer = buffer;
-                    return Poll::Ready(step);
+                    return Poll::Ready(step.and_then(|()| self.count()));
                 }
             }
         }
+    }
+
+    /// Counts the frames that passed.
+    fn count(&mut self) -> std::result::Result<(), End> {
+        let traffic = self.stack.traffic();
+        self.meter.sent(traffic.sent);
+        self.frames = self.frames.saturating_add(traffic.idle);
+        if self.meter.received(traffic.idle) {
+            return Ok(());
+        }
+        Err(End::Lost(Lost::Protocol(excess())))
+    }
+
+    /// Lets the plugin write more, once it may.
+    fn let_print(&mut self, context: &mut Context<'_>) -> Step {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        self.stack.go_on_printing();
+        Poll::Pending
     }
 
     /// Lets the stack go on, and hands on what comes of it, also when the stack breaks afterwards.
@@ -231,16 +281,22 @@ impl Driver {
         handed_on
     }
 
-    fn hand_on(&self, event: Event<Waiting>) -> std::result::Result<(), End> {
+    fn hand_on(&mut self, event: Event<Waiting>) -> std::result::Result<(), End> {
         match event {
             // Whoever gave the call up does not want the answer.
             Event::Answered(waiting, outcome) => drop(waiting.0.send(outcome)),
             Event::HostCall(call) => self.serve(call),
-            Event::Stdout(bytes) => (self.output)(Channel::Stdout, &bytes),
-            Event::Stderr(bytes) => (self.output)(Channel::Stderr, &bytes),
+            Event::Stdout(bytes) => self.print(Channel::Stdout, &bytes),
+            Event::Stderr(bytes) => self.print(Channel::Stderr, &bytes),
             Event::Ended => return Err(End::Lost(Lost::Closed)),
         }
         Ok(())
+    }
+
+    fn print(&mut self, channel: Channel, bytes: &[u8]) {
+        if let Some(pause) = (self.output)(channel, bytes) {
+            self.pause = Some(Box::pin(sleep_until(pause)));
+        }
     }
 
     fn serve(&self, call: HostCall) {

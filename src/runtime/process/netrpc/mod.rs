@@ -20,6 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::driver::{Command, Driver, Notice, Waiting, limits, read_buffer};
 use self::wire::{Argument, Expected, HOST_API, Outcome, Stack, Target};
 use super::host_calls::{HostCalls, InFlight};
+use super::meter::Meter;
+use super::running::END_PATIENCE;
 use super::session::{Ending, OnLost, Output, Session, wait};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
@@ -35,8 +37,9 @@ const COMMANDS: usize = 128;
 /// Longest text of an error that a plugin gives.
 const MAX_ERROR_TEXT: usize = 4096;
 
-/// Time in which a call whose connection broke learns how the process ended.
-const ENDING_PATIENCE: Duration = Duration::from_secs(2);
+/// Time in which a call whose connection broke learns how the process ended: longer than a process may take to end before it
+/// is made to.
+const ENDING_PATIENCE: Duration = END_PATIENCE.saturating_add(Duration::from_secs(2));
 
 /// A conversation over net/rpc.
 pub(super) struct NetRpcSession {
@@ -73,9 +76,13 @@ impl NetRpcSession {
             stack: Stack::new(limits(&host_calls)),
             commands: command_queue,
             notices: notice_queue,
+            unread: Vec::new(),
             answers: notices.clone(),
             host_calls: Arc::clone(&host_calls),
             output,
+            pause: None,
+            meter: Meter::new(),
+            frames: 0,
             on_lost: Some(on_lost),
             buffer: read_buffer(),
             events: Vec::new(),
@@ -86,8 +93,15 @@ impl NetRpcSession {
     }
 
     fn dial(&self, context: &CallContext) -> Result<()> {
-        let answer = self.control(context, "Dispenser.Dispense", Argument::Text(PLUGIN), Expected::Number)?;
-        let number = match answer {
+        // How the process ended is found out by who started it, not here.
+        let answer = self.ask_unless_over(context, |waiting| Command::Call {
+            target: Target::Control,
+            method: "Dispenser.Dispense",
+            argument: Argument::Text(PLUGIN),
+            expected: Expected::Number,
+            waiting,
+        })?;
+        let number = match answer.ok_or_else(broke)? {
             Outcome::Number(number) => u32::try_from(number).ok(),
             Outcome::Failed(reason) => return Err(failed(&reason)),
             _ => None,
@@ -95,7 +109,10 @@ impl NetRpcSession {
         let Some(number) = number else {
             return Err(unexpected("Dispenser.Dispense"));
         };
-        self.ask(context, |waiting| Command::Dial(number, waiting)).map(drop)
+        match self.ask_unless_over(context, |waiting| Command::Dial(number, waiting))? {
+            Some(_) => Ok(()),
+            None => Err(broke()),
+        }
     }
 
     fn control(
@@ -149,7 +166,7 @@ impl NetRpcSession {
             Ok(Ok(ending)) => ending.as_ref().map(Ending::error),
             _ => None,
         }
-        .unwrap_or_else(|| Error::new(ErrorCode::PluginProtocol, "the connection to the plugin broke"))
+        .unwrap_or_else(broke)
     }
 }
 
@@ -238,6 +255,10 @@ fn failed(reason: &str) -> Error {
 
 fn too_large(length: u64, limit: usize) -> Error {
     Error::new(ErrorCode::PluginResultTooLarge, format!("the plugin's answer has {length} bytes, the limit is {limit}"))
+}
+
+fn broke() -> Error {
+    Error::new(ErrorCode::PluginProtocol, "the connection to the plugin broke")
 }
 
 fn unexpected(method: &str) -> Error {

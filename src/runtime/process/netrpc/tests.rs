@@ -35,7 +35,7 @@ impl HostApi for Echo {
 fn host_calls() -> Arc<HostCalls> {
     let limits =
         RuntimeLimits { memory_bytes: 0, instances: 64, argument_bytes: MIB, result_bytes: 5 * MIB, host_calls: 0 };
-    HostCalls::new(Arc::new(Echo), limits, Duration::from_secs(30))
+    HostCalls::new(Arc::new(Echo), Arc::default(), limits, Duration::from_secs(30))
 }
 
 fn context(time: Duration) -> CallContext {
@@ -77,6 +77,7 @@ fn connect(
     let written = Mutex::new(written);
     let output: Output = Arc::new(move |channel, bytes: &[u8]| {
         written.lock().unwrap().send((channel, bytes.to_vec())).unwrap();
+        None
     });
     let on_lost: OnLost = Box::new(move |reason| drop(lost.send(reason)));
     (NetRpcSession::connect(stream, Arc::clone(host_calls), output, on_lost, &patient()), told_lost, told_written)
@@ -359,6 +360,31 @@ fn a_peer_that_breaks_the_protocol_is_lost_with_the_reason() {
     assert_eq!(session.err().unwrap().code(), ErrorCode::PluginProtocol);
     let reason = lost.next().unwrap();
     assert!(matches!(&reason, Lost::Protocol(text) if text == "a yamux frame has version 1 and kind 1"), "{reason:?}");
+}
+
+#[test]
+fn floods_of_frames_without_content_end_the_session() {
+    // Pings, windows that do not grow, and data of no length.
+    let floods = [
+        [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7],
+        [0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+    ];
+    for flood in floods {
+        let (session, lost) = with_peer(move |peer| {
+            let mut answers = peer.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
+            let flood = flood.repeat(1_000);
+            let sent = (0..100_000).take_while(|_| peer.write_all(&flood).is_ok()).count();
+            assert!(sent < 100_000, "the host hangs up");
+        });
+        assert_eq!(session.err().unwrap().code(), ErrorCode::PluginProtocol);
+        let reason = lost.next().unwrap();
+        assert!(
+            matches!(&reason, Lost::Protocol(text) if *text == crate::runtime::process::meter::excess()),
+            "{reason:?}"
+        );
+    }
 }
 
 #[test]

@@ -258,20 +258,21 @@ fn giant_metadata_ends_the_session() {
 }
 
 #[test]
-fn floods_of_small_frames_end_with_the_call() {
+fn floods_of_small_frames_end_the_session() {
     let floods = [
         frame(raw::PING, 0, 0, &[0; 8]),
         frame(raw::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]),
-        frame(raw::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 0]),
+        // Of a stream that is over, and of a kind that nobody knows.
+        frame(raw::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]),
+        frame(0x7f, 0, 0, b""),
     ];
     for bytes in floods {
-        let stage = Stage::new(raw::speak(move |stream| {
-            stream.write_all(&frame(raw::SETTINGS, 0, 0, b"")).unwrap();
-            raw::await_call(stream);
-            raw::flood(stream, &bytes.repeat(100), 1_000);
-        }));
-        let error = stage.call_in(&context_for(Duration::from_millis(200)), "f", b"").unwrap_err();
-        assert!([ErrorCode::PluginDeadline, ErrorCode::PluginProtocol].contains(&error.code()), "{error}");
+        let reason = broken_by(move |stream, _| {
+            let mut answers = stream.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
+            assert!(raw::flood(stream, &bytes.repeat(1_000), 100_000) < 100_000, "the host goes on");
+        });
+        assert_eq!(reason, super::super::super::meter::excess());
     }
 }
 
@@ -337,6 +338,33 @@ fn output_beyond_its_bounds_ends_the_session() {
     })));
     let Lost::Protocol(reason) = stage.lost() else { panic!("closed") };
     assert_eq!(reason, "the plugin sent a message of 1073741824 bytes, the limit is 262144");
+}
+
+#[test]
+fn a_plugin_that_writes_many_short_lines_goes_on() {
+    const LINES: usize = 30_000;
+    let line = |data: &[u8]| {
+        let data = crate::proto::goplugin::StdioData { channel: 1, data: data.to_vec() };
+        let data = Message::encode_to_vec(&data);
+        message(0, u32::try_from(data.len()).unwrap(), &data)
+    };
+    let (first, next) = (line(SLOW), line(b"line\n"));
+    let stage = Stage::new(raw::serve(Arc::new(move |path, request, mut respond| {
+        keep(request);
+        if path.ends_with("StreamStdio") {
+            let mut stream = respond.send_response(head(), false).unwrap();
+            // As many as fit the window of the stream come while the host looks at the first one.
+            stream.send_data(first.clone(), false).unwrap();
+            (0..LINES).for_each(|_| stream.send_data(next.clone(), false).unwrap());
+            keep(stream);
+        } else if path.ends_with("Plugin/Call") {
+            answer_empty(respond);
+        } else {
+            keep(respond);
+        }
+    })));
+    eventually(|| stage.output.lock().unwrap().len() == LINES + 1);
+    assert_eq!(stage.call("f", b"").unwrap(), b"");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, Request};
 use prost::Message;
 use tokio::task::JoinSet;
 
-use super::peer;
 use super::*;
+use super::{peer, raw};
 use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 
 const CALL: &str = "/goatflow.plugin.v1.Host/Call";
@@ -237,7 +237,7 @@ fn answers_that_nobody_reads_stay_within_their_places() {
         for client in clients.iter().cycle().take(200) {
             let Ok(mut ready) = client.clone().ready().await else { break };
             let (response, mut stream) = ready.send_request(head(CALL), false).unwrap();
-            stream.send_data(framed("big", b"1000000"), true).unwrap();
+            stream.send_data(framed("big", b"200000"), true).unwrap();
             unread.push((response, stream));
         }
         while stage.host.calls.lock().unwrap().len() < 64 {
@@ -277,13 +277,102 @@ fn a_storm_of_resets_costs_one_connection_at_most() {
     let stage = open();
     run(async {
         let stormy = client(&stage).await;
-        for _ in 0..100_000 {
-            if !start_and_reset(&stormy).await {
-                break;
-            }
+        let mut started = 0;
+        while started < 200_000 && start_and_reset(&stormy).await {
+            started += 1;
         }
+        assert!(started < 200_000, "the host goes on");
         let client = client(&stage).await;
         assert_eq!(ask(&client, head(CALL), framed("echo", b"1")).await.unwrap().2.unwrap().result, b"1");
+    });
+}
+
+#[test]
+fn a_flood_of_pings_ends_the_session() {
+    use std::io::{Read, Write};
+    let stage = open();
+    let mut stream = UnixStream::connect(&stage.address).unwrap();
+    let mut answers = stream.try_clone().unwrap();
+    std::thread::spawn(move || while answers.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    stream.write_all(&raw::frame(raw::SETTINGS, 0, 0, b"")).unwrap();
+    let pings = raw::frame(raw::PING, 0, 0, &[0; 8]).repeat(1_000);
+    assert!(raw::flood(&mut stream, &pings, 100_000) < 100_000, "the host goes on");
+    let Lost::Protocol(reason) = stage.lost() else { panic!("closed") };
+    assert_eq!(reason, super::super::super::meter::excess());
+}
+
+/// Reads an answer; says whether the call was refused because there is too much of something.
+async fn is_refused(response: h2::client::ResponseFuture) -> bool {
+    let mut body = response.await.unwrap().into_body();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk.unwrap();
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        bytes.extend(chunk);
+    }
+    let failure = HostCallResponse::decode(&bytes[5..]).unwrap().failure;
+    assert!(failure.as_ref().is_none_or(|failure| failure.code == "lifecycle.overloaded"), "{failure:?}");
+    failure.is_some()
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_by_their_bytes() {
+    let stage = open();
+    stage.host_calls.set_limits(RuntimeLimits { result_bytes: 8 << 20, ..LIMITS });
+    run(async {
+        let client = client(&stage).await;
+        let mut unread = Vec::new();
+        for _ in 0..20 {
+            let mut ready = client.clone().ready().await.unwrap();
+            let (response, mut stream) = ready.send_request(head(CALL), false).unwrap();
+            stream.send_data(framed("big", b"4194304"), true).unwrap();
+            unread.push(response);
+        }
+        // Up to 32 MiB of answers are kept; who asks after half of that waits, unless it was about to be served already.
+        let made = || stage.host.calls.lock().unwrap().len();
+        while made() < 5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut calls = JoinSet::new();
+        unread.into_iter().for_each(|response| drop(calls.spawn(is_refused(response))));
+        let mut refused = 0;
+        while let Some(is_refused) = calls.join_next().await {
+            refused += usize::from(is_refused.unwrap());
+        }
+        assert_eq!((made(), refused), (20, stage.host.failures.lock().unwrap().len()));
+        assert!(refused <= 12, "{refused}");
+        let (_, _, answer) = ask(&client, head(CALL), framed("big", b"4194304")).await.unwrap();
+        assert_eq!(answer.unwrap().result.len(), 4 << 20);
+    });
+}
+
+#[test]
+fn requests_that_wait_for_room_do_not_keep_others_from_coming_in() {
+    let stage = open();
+    stage.host_calls.set_limits(RuntimeLimits { argument_bytes: 16 << 20, ..LIMITS });
+    stage.host.release();
+    run(async {
+        let client = client(&stage).await;
+        let mut calls = JoinSet::new();
+        for _ in 0..32 {
+            let client = client.clone();
+            calls.spawn(async move {
+                let mut client = client.ready().await.unwrap();
+                let (response, mut stream) = client.send_request(head(CALL), false).unwrap();
+                let mut body = framed("hold", &vec![b'1'; 12 << 20]);
+                while !body.is_empty() {
+                    stream.reserve_capacity(body.len());
+                    let count = std::future::poll_fn(|context| stream.poll_capacity(context)).await.unwrap().unwrap();
+                    stream.send_data(body.split_to(count.min(body.len())), false).unwrap();
+                }
+                stream.send_data(Bytes::new(), true).unwrap();
+                is_refused(response).await
+            });
+        }
+        while let Some(refused) = calls.join_next().await {
+            assert!(!refused.unwrap());
+        }
     });
 }
 

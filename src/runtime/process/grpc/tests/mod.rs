@@ -30,6 +30,9 @@ pub(super) const LIMITS: RuntimeLimits = RuntimeLimits {
     host_calls: 0,
 };
 
+/// Output that the host takes its time for.
+const SLOW: &[u8] = b"slow\n";
+
 fn context() -> CallContext {
     context_for(LONG)
 }
@@ -61,7 +64,8 @@ impl Stage {
         let address = directory.path().join("host");
         let listener = UnixListener::bind(&address).unwrap();
         let host = Arc::new(Recorder::default());
-        let host_calls = HostCalls::new(Arc::clone(&host) as Arc<dyn crate::host::HostApi>, LIMITS, LONG);
+        let api = Arc::clone(&host) as Arc<dyn crate::host::HostApi>;
+        let host_calls = HostCalls::new(api, Arc::default(), LIMITS, LONG);
         let (sender, lost) = channel();
         let output = Arc::new(Mutex::new(Vec::new()));
         let setup = Setup {
@@ -72,7 +76,10 @@ impl Stage {
             host_calls: Arc::clone(&host_calls),
             output: {
                 let output = Arc::clone(&output);
-                Arc::new(move |channel, bytes: &[u8]| output.lock().unwrap().push((channel, bytes.to_vec())))
+                Arc::new(move |channel, bytes: &[u8]| {
+                    output.lock().unwrap().push((channel, bytes.to_vec()));
+                    (bytes == SLOW).then(|| tokio::time::Instant::now() + Duration::from_millis(200))
+                })
             },
             on_lost: Box::new(move |lost| drop(sender.send(lost))),
         };

@@ -18,8 +18,9 @@ const MAX_FORGOTTEN: usize = 256;
 /// Longest name of a method, in bytes.
 const MAX_METHOD_NAME: usize = 256;
 
-/// Host calls of one stream that are under way; further ones are not read until some were answered.
-const MAX_UNDER_WAY: usize = 256;
+/// Host calls of one stream that are under way; further ones are not read until some were answered. As many as a plugin may
+/// make at the same time, so that one with a single stream waits and is not refused.
+const MAX_UNDER_WAY: usize = 64;
 
 /// Who waits for the answer of a call.
 pub trait Waiter {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::messages::Argument;
 use super::rpc::{Client, Expected, HostCall, Outcome, Server, Waiter};
-use super::yamux::{self, Yamux};
+use super::yamux::{self, Traffic, Yamux};
 use super::{Violation, Wired, broken};
 
 /// What the plugin dials for the host API.
@@ -66,6 +66,8 @@ pub struct Stack<T> {
     /// Streams of the plugin that have not yet said what they are for.
     arriving: BTreeMap<u32, Vec<u8>>,
     serving: BTreeMap<u32, Serving>,
+    /// Bytes of standard output and standard error that were not given back to their windows.
+    printed: [usize; 2],
 }
 
 /// Streams that this side opened.
@@ -107,6 +109,7 @@ impl<T: Waiter> Stack<T> {
             dialling: None,
             arriving: BTreeMap::new(),
             serving: BTreeMap::new(),
+            printed: [0; 2],
         }
     }
 
@@ -133,6 +136,11 @@ impl<T: Waiter> Stack<T> {
         }
         self.dialling = Some(Dialling { number, answer: Vec::new(), waiter });
         Ok(())
+    }
+
+    /// True when so few answers of host calls wait to be sent that further ones are read.
+    pub fn has_sent_answers(&self) -> bool {
+        self.yamux.queued_on_incoming() < MAX_QUEUED
     }
 
     /// Makes a call.
@@ -184,6 +192,18 @@ impl<T: Waiter> Stack<T> {
         waiting.into_iter().try_for_each(|id| self.serve(id, events))
     }
 
+    /// Lets the plugin print more: what it printed has been taken.
+    pub fn go_on_printing(&mut self) {
+        let [stdout, stderr] = std::mem::take(&mut self.printed);
+        self.yamux.give_back(self.streams.stdout, stdout);
+        self.yamux.give_back(self.streams.stderr, stderr);
+    }
+
+    /// What passed since this was asked the last time.
+    pub fn traffic(&mut self) -> Traffic {
+        self.yamux.traffic()
+    }
+
     /// What is to be sent.
     pub fn output(&mut self) -> &[u8] {
         self.yamux.output()
@@ -208,13 +228,20 @@ impl<T: Waiter> Stack<T> {
         if self.arriving.contains_key(&id) {
             return self.arrive(id, data, events);
         }
+        let [stdout, stderr] = &mut self.printed;
+        if id == self.streams.stdout {
+            *stdout += data.len();
+            events.push(Event::Stdout(data.to_vec()));
+            return Ok(());
+        }
+        if id == self.streams.stderr {
+            *stderr += data.len();
+            events.push(Event::Stderr(data.to_vec()));
+            return Ok(());
+        }
         self.yamux.give_back(id, data.len());
         if id == self.streams.control {
             self.control.push(data);
-        } else if id == self.streams.stdout {
-            events.push(Event::Stdout(data.to_vec()));
-        } else if id == self.streams.stderr {
-            events.push(Event::Stderr(data.to_vec()));
         } else if Some(id) == self.streams.plugin {
             let rest = self.finish_dialling(data, events)?;
             self.plugin.push(rest);

@@ -18,11 +18,14 @@ const LEAST_UPDATE: u32 = INITIAL_WINDOW / 2;
 /// Most data in one frame, so that streams take turns.
 const MAX_FRAME: usize = 32 * 1024;
 
+/// Frames with so many bytes carry something.
+const LEAST_CONTENT: u32 = 64;
+
 /// Finished frames that wait for the connection; more are not made.
 const MAX_OUTPUT: usize = 256 * 1024;
 
 /// Streams of the plugin at the same time; a plugin needs one.
-const MAX_INCOMING: usize = 16;
+const MAX_INCOMING: usize = 4;
 
 /// Number of the last stream that a plugin may open.
 const MAX_STREAM: u32 = 8192;
@@ -68,6 +71,16 @@ pub struct Yamux {
     output: Buffer,
     /// Stream whose turn it is.
     turn: u32,
+    traffic: Traffic,
+}
+
+/// What passed, for whoever counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames of the plugin without content, or with next to none.
+    pub idle: u64,
+    /// Frames with content that were sent.
+    pub sent: u64,
 }
 
 #[derive(Debug)]
@@ -124,6 +137,11 @@ impl Yamux {
                 return Ok(event);
             }
         }
+    }
+
+    /// What passed since this was asked the last time.
+    pub fn traffic(&mut self) -> Traffic {
+        std::mem::take(&mut self.traffic)
     }
 
     /// Gives bytes that came on a stream back to its window.
@@ -205,6 +223,8 @@ impl Yamux {
         }
         self.header_length = 0;
         let header = Header::read(self.header)?;
+        let is_idle = header.kind != DATA || header.number < LEAST_CONTENT;
+        self.traffic.idle += u64::from(is_idle);
         match header.kind {
             PING => {
                 if header.flags & SYN != 0 {
@@ -312,6 +332,7 @@ impl Yamux {
         if count > 0 {
             let number = u32::try_from(count).unwrap_or_default();
             stream.send_window -= number;
+            self.traffic.sent += 1;
             self.output.extend(&Header { kind: DATA, flags: 0, stream: id, number }.bytes());
             self.output.extend(stream.queue.front().get(..count).unwrap_or_default());
             stream.queue.consume(count);

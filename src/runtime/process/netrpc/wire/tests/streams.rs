@@ -133,10 +133,13 @@ fn what_was_read_is_given_back_to_the_window() {
     let half = data(3, &[b'x'; 128 * 1024]);
     for _ in 0..10 {
         assert_eq!(receive(&mut stack, &half).map(|events| events.len()), Ok(1));
+        assert_eq!(stack.output(), b"", "not before it was taken");
+        stack.go_on_printing();
         let output = stack.output().to_vec();
         assert_eq!(output, frame(1, 0, 3, 128 * 1024, &[]));
         stack.sent(output.len());
     }
     assert_eq!(receive(&mut stack, &data(3, &[b'x'; 128 * 1024 - 1])).map(|events| events.len()), Ok(1));
+    stack.go_on_printing();
     assert_eq!(stack.output(), b"");
 }
