@@ -210,7 +210,7 @@ async fn read(
     let length = messages.announced(limit).await?.unwrap_or_default();
     // What is larger than all room waits until it has it all.
     let pages = u32::try_from(length.min(MAX_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
-    let room = Arc::clone(&service.room).acquire_many_owned(pages).await.map_err(|_| Fault::Gone)?;
+    let room = Arc::clone(&service.room).acquire_many_owned(pages).await.map_err(|_closed| Fault::Gone)?;
     let request = messages.next(limit).await?;
     // What would come after it would lie here unread for as long as the call takes.
     messages.finish().await?;
