@@ -93,7 +93,12 @@ impl NetRpcSession {
         let answer = self.control(context, "Dispenser.Dispense", Argument::Text(PLUGIN), Expected::Number)?;
         let number = match answer {
             Outcome::Number(number) => u32::try_from(number).ok(),
-            Outcome::Failed(reason) => return Err(failed(&reason)),
+            Outcome::Failed(reason) => {
+                return Err(failed(&format!(
+                    "the plugin serves nothing as `{PLUGIN}` over net/rpc: {reason} (call it so in go-plugin's `Plugins`; for gRPC, \
+                     set `GRPCServer` of `ServeConfig`)"
+                )));
+            }
             _ => None,
         };
         let Some(number) = number else {
