@@ -371,6 +371,7 @@ func TestCallbacksSurviveTheCollector(t *testing.T) {
 		}
 		return call.Arguments, nil
 	}, names...)
+	type roundKey struct{}
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Add(1)
@@ -378,7 +379,7 @@ func TestCallbacksSurviveTheCollector(t *testing.T) {
 			defer all.Done()
 			for n := range 100 {
 				want := fmt.Sprintf(`{"i":%d,"n":%d}`, i, n)
-				result, err := manager.Call(context.WithValue(background, "n", n), names[i%4], "host:org_id", []byte(want))
+				result, err := manager.Call(context.WithValue(background, roundKey{}, n), names[i%4], "host:org_id", []byte(want))
 				if err != nil || string(result) != want {
 					t.Errorf("%s: %s %v", want, result, err)
 				}

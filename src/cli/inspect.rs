@@ -64,13 +64,22 @@ fn in_words(report: &Value) -> String {
     lines.join("\n")
 }
 
-/// What a native plugin is, in one line; nothing for a module.
-fn program(process: &Value) -> Option<String> {
-    let protocol = process["protocol"].as_str()?;
+/// What a native plugin is, in one line, and what its isolation lacks; nothing for a module.
+fn program(process: &Value) -> Vec<String> {
     let isolation = &process["isolation"];
-    let image = isolation["layers"].as_array()?.iter().find(|layer| layer["name"] == "image");
-    let kind = image.and_then(|layer| layer["fact"].as_str()).unwrap_or("interpreted");
-    Some(format!("  a program ({kind}) that speaks {protocol}, isolated at level {}", isolation["level"]))
+    let (Some(protocol), Some(layers)) = (process["protocol"].as_str(), isolation["layers"].as_array()) else {
+        return Vec::new();
+    };
+    let image = layers.iter().find(|layer| layer["name"] == "image");
+    let kind = image.and_then(|layer| layer["fact"].as_str()).unwrap_or("dynamic");
+    let level = &isolation["level"];
+    let mut lines = vec![format!("  a program ({kind}) that speaks {protocol}, isolated at level {level} of 4")];
+    for layer in layers.iter().filter(|layer| layer["state"] != "ok") {
+        let text = |key: &str| layer[key].as_str().unwrap_or_default();
+        lines.push(format!("    {} {}: {}", text("name"), text("state"), text("reason")));
+        lines.extend(layer["remedy"].as_str().map(|remedy| format!("      to do: {remedy}")));
+    }
+    lines
 }
 
 fn requests(requested: &Value) -> Vec<String> {
@@ -107,4 +116,27 @@ fn sentence(permission: &Value) -> String {
 
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_isolation_lacks_is_told() {
+        let layers = json!([
+            {"name": "image", "state": "ok", "fact": "static, sealed"},
+            {"name": "memory", "state": "missing", "reason": "no group", "remedy": "delegate one"},
+            {"name": "landlock", "state": "reduced", "reason": "version 3"},
+        ]);
+        let process = json!({"protocol": "grpc", "isolation": {"level": 3, "layers": layers}});
+        let expected = [
+            "  a program (static, sealed) that speaks grpc, isolated at level 3 of 4",
+            "    memory missing: no group",
+            "      to do: delegate one",
+            "    landlock reduced: version 3",
+        ];
+        assert_eq!(program(&process), expected);
+        assert_eq!(program(&Value::Null), Vec::<String>::new());
+    }
 }

@@ -122,10 +122,21 @@ fn spec(options: &Options) -> Result<JailSpec> {
     };
     let policy = options.policy.as_deref().map(read_policy).transpose()?;
     let bytes = read(program.as_ref())?;
-    let mut spec = JailSpec::new(Image::seal(&bytes)?);
+    let isolation = policy.as_ref().and_then(|policy| policy.isolation.clone()).unwrap_or_default();
+    let interpreter = isolation.interpreter.as_deref().filter(|_| !bytes.starts_with(b"\x7fELF"));
+    let image =
+        interpreter.map_or_else(|| Image::seal(&bytes), |interpreter| Image::seal(&read(interpreter.as_ref())?))?;
+    let mut spec = JailSpec::new(image);
     spec.arguments.clone_from(&options.command);
+    if let Some(interpreter) = interpreter {
+        let script = absolute(program.as_ref())?;
+        spec.arguments.splice(..1, [interpreter.to_owned(), script.to_string_lossy().into_owned()]);
+        spec.read_only.push(script);
+    }
     spec.environment = options.env.iter().map(|text| variable(text)).collect::<Result<_>>()?;
-    spec.read_only = options.read_only.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+    for path in &options.read_only {
+        spec.read_only.push(absolute(path)?);
+    }
     if options.system_libraries {
         spec.read_only.extend(JailSpec::system_libraries());
     }
@@ -133,7 +144,6 @@ fn spec(options: &Options) -> Result<JailSpec> {
     spec.group_parent.clone_from(&options.group_parent);
     spec.may_jit = options.jit;
     spec.limits = limits(options, policy.as_ref());
-    let isolation = policy.and_then(|policy| policy.isolation).unwrap_or_default();
     spec.minimum_level = options.level.max(isolation.minimum).unwrap_or(DEFAULT_LEVEL);
     spec.read_only.extend(isolation.read_only.iter().map(PathBuf::from));
     spec.environment.extend(isolation.environment);

@@ -81,7 +81,7 @@ fn read_policy(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The plugin that a policy document is for, if it says so.
-fn plugin_name(document: &[u8]) -> Option<String> {
+pub(crate) fn plugin_name(document: &[u8]) -> Option<String> {
     let document: Value = serde_json::from_slice(document).ok()?;
     Some(document.get("plugin_name")?.as_str()?.to_owned())
 }

@@ -1,6 +1,7 @@
 //! The way of a plugin into service: read → compile → start → register → admit → serve. Nothing that other calls need is
 //! locked before the last step.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -346,7 +347,17 @@ fn check_free(slot: &Slot) -> Result<()> {
 
 /// Names the limit that a load ran into.
 fn too_slow(error: Error, reason: &'static str) -> Error {
-    if error.code() == ErrorCode::PluginDeadline { Error::new(ErrorCode::PluginDeadline, reason) } else { error }
+    if error.code() != ErrorCode::PluginDeadline {
+        return error;
+    }
+    let details = error.detail().clone();
+    let reason = match details.get("waited_for").and_then(|what| what.as_str()) {
+        Some(what) => format!("{reason}; it was waited for {what}").into(),
+        None => Cow::Borrowed(reason),
+    };
+    details
+        .into_iter()
+        .fold(Error::new(ErrorCode::PluginDeadline, reason), |error, (key, value)| error.with_detail(&key, value))
 }
 
 /// What a package claims must be what runs.

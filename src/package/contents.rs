@@ -310,7 +310,10 @@ fn check_no_code(manifest: &Manifest, names: &[String]) -> Result<()> {
         None => Ok(()),
         Some(name) => Err(Error::new(
             ErrorCode::PackageUnexpectedCode,
-            format!("the package has no code by its manifest (`runtime: template`), but `{}`", shorten(name, 100)),
+            format!(
+                "the package has no code by its manifest (`runtime: template`), but `{}` (for a program write `runtime: grpc`)",
+                shorten(name, 100)
+            ),
         )
         .with_detail("entry", shorten(name, 240))),
     }

@@ -162,7 +162,7 @@ fn strangers_do_not_keep_a_plugin_from_its_host() {
     let host = Host::with(json!({"native": {"directory": directory.path()}}));
     load(&host, "attacker", json!([]));
     let entries = walk(directory.path());
-    let socket = entries.iter().find(|path| path.ends_with("host.sock")).unwrap();
+    let socket = entries.iter().find(|path| path.ends_with("host@goatflow")).unwrap();
     for _ in 0..200 {
         let mut stranger = std::os::unix::net::UnixStream::connect(socket).unwrap();
         // The host hangs up.

@@ -137,3 +137,29 @@ fn the_end_of_the_input_is_the_end() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("package.not_found"));
 }
+
+#[test]
+fn the_policy_is_in_force_before_a_native_plugin_starts_and_a_better_one_is_tried() {
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = directory.path().join("scripted");
+    fs::create_dir(&plugin).unwrap();
+    let manifest = "name: scripted\nversion: 1.0.0\nruntime: grpc\nbinary: main.py\n";
+    fs::write(plugin.join("plugin.yaml"), manifest).unwrap();
+    fs::write(plugin.join("main.py"), "raise SystemExit('this is it')\n").unwrap();
+    let policy = directory.path().join("policy.json");
+    let grant = |interpreter: &str| {
+        let isolation = json!({"interpreter": interpreter, "read_only": ["/usr/lib", "/lib", "/lib64"], "minimum": 1});
+        json!({"version": 1, "plugin_name": "scripted", "status": "approved", "isolation": isolation}).to_string()
+    };
+    fs::write(&policy, grant("/nonexistent/python")).unwrap();
+    let dev = Dev::start(&plugin, &["--no-build", "--policy", &policy.to_string_lossy()]);
+    let told = |part: &str| {
+        let error = dev.next("error");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{message}");
+    };
+    told("can't read the interpreter `/nonexistent/python`");
+    fs::write(&policy, grant("/usr/bin/python3")).unwrap();
+    told("it wrote last: this is it");
+    dev.end();
+}

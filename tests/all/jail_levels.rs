@@ -161,3 +161,21 @@ fn a_policy_asks_for_its_own_level() {
     assert_eq!(run_at("landlock"), Some(7));
     assert_eq!(run_at("namespaces"), Some(1));
 }
+
+#[test]
+fn a_script_runs_with_the_interpreter_of_its_policy() {
+    let tools = Tools::new();
+    std::fs::write(tools.path("script.py"), "import sys\nsys.exit(len(sys.argv) + 4)\n").unwrap();
+    let policy = r#"{"version": 1, "isolation": {
+        "interpreter": "/usr/bin/python3", "read_only": ["/usr/lib", "/lib", "/lib64"]
+    }}"#;
+    std::fs::write(tools.path("policy.json"), policy).unwrap();
+    let run_with = |options: &[String]| {
+        let mut command = vec![tools.text("goatflow-plugin"), "jail".into(), "run".into()];
+        command.extend_from_slice(options);
+        command.extend(["--".to_owned(), tools.text("script.py"), "one".into()]);
+        run(&command).status.code()
+    };
+    assert_eq!(run_with(&["--policy".to_owned(), tools.text("policy.json")]), Some(6));
+    assert_eq!(run_with(&[]), Some(1), "nothing interprets it");
+}

@@ -1,14 +1,16 @@
 //! One plugin in four builds, which must not be told apart: a module, Go over gRPC, Go over net/rpc against GoatFlow's own
 //! module, Python over gRPC. Where a protocol can't carry something, the table of builds says so.
 //!
-//! `scripts/plugins.sh` builds them; its profile must be that of the tests.
+//! `scripts/plugins.sh` builds them; its profile must be that of the tests. `GOATFLOW_CONTRACT_BUILDS` names others.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use goatflow_plugin::error::ErrorCode;
 use goatflow_plugin::manager::CallOptions;
 use goatflow_plugin::plugin::Cancellation;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::support::{Guest, Host, cancellable, timeout};
@@ -16,7 +18,8 @@ use crate::support::{Guest, Host, cancellable, timeout};
 const NAME: &str = "contract-suite";
 
 /// How the plugin tells an error of its own.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Failing {
     /// As the document `{"error": …}`.
     InBand,
@@ -25,9 +28,11 @@ enum Failing {
 }
 
 /// A build, and what its protocol can't carry.
-#[derive(Clone, Copy)]
+#[derive(Clone, Deserialize)]
 struct Build {
-    name: &'static str,
+    name: String,
+    /// Where it is.
+    directory: PathBuf,
     is_native: bool,
     failing: Failing,
     /// Whether the plugin learns codes of refused host calls: GoatFlow's answer has only a text.
@@ -38,47 +43,59 @@ struct Build {
     /// host ends such calls itself.
     knows_deadline: bool,
     /// Level of what it writes to standard error: programs write whatever they log there, modules what is wrong.
-    stderr_level: &'static str,
+    stderr_level: String,
+    /// What its policy says about the jail.
+    #[serde(default)]
+    isolation: Value,
 }
 
-const BUILDS: [Build; 4] = [
-    Build {
-        name: "wasm",
-        is_native: false,
-        failing: Failing::InBand,
-        has_codes: true,
-        knows_callers: true,
-        knows_deadline: false,
-        stderr_level: "warn",
-    },
-    Build {
-        name: "go",
-        is_native: true,
-        failing: Failing::InBand,
-        has_codes: true,
-        knows_callers: true,
-        knows_deadline: true,
-        stderr_level: "info",
-    },
-    Build {
-        name: "netrpc",
-        is_native: true,
+/// Names a file with further builds, an array of [`Build`] in JSON, to hold plugins in other languages and of other times
+/// against the module. They take the place of the native ones here.
+const OTHERS: &str = "GOATFLOW_CONTRACT_BUILDS";
+
+static BUILDS: LazyLock<Vec<Build>> = LazyLock::new(|| {
+    let native = match std::env::var_os(OTHERS) {
+        Some(path) => serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(),
+        None => native_builds(),
+    };
+    let module = Build { is_native: false, knows_deadline: false, stderr_level: "warn".into(), ..build("wasm") };
+    std::iter::once(module).chain(native).collect()
+});
+
+fn native_builds() -> Vec<Build> {
+    let netrpc = Build {
         failing: Failing::OutOfBand,
         has_codes: false,
         knows_callers: false,
         knows_deadline: false,
-        stderr_level: "info",
-    },
+        ..build("netrpc")
+    };
+    vec![build("go"), netrpc, Build { isolation: python_isolation(), ..build("python") }]
+}
+
+/// A native build that `scripts/plugins.sh` made and whose protocol carries everything.
+fn build(name: &str) -> Build {
     Build {
-        name: "python",
+        name: name.into(),
+        directory: target().join("plugins").join(format!("contract-{name}")),
         is_native: true,
         failing: Failing::InBand,
         has_codes: true,
         knows_callers: true,
         knows_deadline: true,
-        stderr_level: "info",
-    },
-];
+        stderr_level: "info".into(),
+        isolation: Value::Null,
+    }
+}
+
+fn python_isolation() -> Value {
+    let site = target().join("python-site");
+    json!({
+        "interpreter": "/usr/bin/python3",
+        "read_only": ["/usr/lib", "/lib", "/lib64", site],
+        "environment": {"GOATFLOW_PLUGIN_SITE": site},
+    })
+}
 
 /// A host with one build of the plugin.
 struct Suite {
@@ -92,7 +109,7 @@ fn target() -> PathBuf {
 }
 
 /// What every build is granted.
-fn policy(build: Build) -> Value {
+fn policy(build: &Build) -> Value {
     let mut policy = json!({"permissions": [
         {"type": "db", "access": "read", "scope": ["ticket"]},
         {"type": "cache", "access": "readwrite"},
@@ -102,40 +119,34 @@ fn policy(build: Build) -> Value {
     policy["init_timeout"] = json!("60s");
     policy["instances"] = json!(12);
     policy["max_calls_per_second"] = json!(0);
-    if build.name == "python" {
-        let site = target().join("python-site");
-        policy["isolation"] = json!({
-            "interpreter": "/usr/bin/python3",
-            "read_only": ["/usr/lib", "/lib", "/lib64", site],
-            "environment": {"GOATFLOW_PLUGIN_SITE": site},
-        });
+    if !build.isolation.is_null() {
+        policy["isolation"] = build.isolation.clone();
     }
     policy
 }
 
 impl Suite {
-    fn new(build: Build) -> Self {
-        Self::with(build, json!({}))
+    fn new(build: &Build) -> Self {
+        Self::with(build, &json!({}))
     }
 
     /// A suite whose policy has further fields.
-    fn with(build: Build, more: Value) -> Self {
+    fn with(build: &Build, more: &Value) -> Self {
         let mut policy = policy(build);
         for (key, value) in more.as_object().unwrap() {
             policy[key] = value.clone();
         }
         let host = Host::new();
         host.set_policy(NAME, policy);
-        let suite = Self { build, host };
+        let suite = Self { build: build.clone(), host };
         suite.load();
         suite
     }
 
     fn load(&self) {
-        let directory = target().join("plugins").join(format!("contract-{}", self.build.name));
-        let loaded = self.host.manager.load(&directory);
-        let loaded =
-            loaded.unwrap_or_else(|error| panic!("{} (scripts/plugins.sh builds it): {error}", self.build.name));
+        let Build { name, directory, .. } = &self.build;
+        let loaded = self.host.manager.load(directory);
+        let loaded = loaded.unwrap_or_else(|error| panic!("{name} (scripts/plugins.sh builds it): {error}"));
         assert_eq!(&*loaded, NAME);
     }
 
@@ -167,18 +178,18 @@ fn each(test: impl Fn(Suite) + Sync) {
 
 fn each_with(more: &Value, test: impl Fn(Suite) + Sync) {
     std::thread::scope(|scope| {
-        for build in BUILDS {
+        for build in &*BUILDS {
             let test = &test;
-            let thread = std::thread::Builder::new().name(build.name.into());
-            thread.spawn_scoped(scope, move || test(Suite::with(build, more.clone()))).unwrap();
+            let thread = std::thread::Builder::new().name(build.name.clone());
+            thread.spawn_scoped(scope, move || test(Suite::with(build, more))).unwrap();
         }
     });
 }
 
 #[test]
 fn registrations_are_the_same_document() {
-    let documents: Vec<(&str, Value)> =
-        BUILDS.iter().map(|build| (build.name, Suite::new(*build).host.manager.registration(NAME).unwrap())).collect();
+    let document = |build: &Build| Suite::new(build).host.manager.registration(NAME).unwrap();
+    let documents: Vec<(&str, Value)> = BUILDS.iter().map(|build| (&*build.name, document(build))).collect();
     let (_, first) = &documents[0];
     assert_eq!(first["i18n"]["translations"]["de"]["menu"], "Vertrag <ä>");
     assert_eq!(first["menu_items"][0]["children"][0]["path"], "/contract/below");
@@ -290,7 +301,7 @@ fn host_calls_are_refused_alike() {
             assert!(refusal.as_str().unwrap().contains("table `users`"), "{refusal}");
         }
         let message = suite.json("host", &json!({"function": "db_query", "arguments": secret}))["error"].clone();
-        let mut less = policy(suite.build);
+        let mut less = policy(&suite.build);
         less["permissions"] = json!([]);
         suite.host.set_policy(NAME, less);
         let cache = suite.json("host", &json!({"function": "cache_get", "arguments": {"key": "k"}}));
@@ -393,7 +404,8 @@ fn nothing_of_the_hosts_environment_is_seen() {
         let names: Vec<&String> = variables.as_object().unwrap().keys().collect();
         for name in names {
             let known = name.starts_with("PLUGIN_") || name.starts_with("GOAT") || name.starts_with("LC_");
-            assert!(known || ["PATH", "LANG", "HOME", "TMPDIR"].contains(&name.as_str()), "{name}");
+            let granted = suite.build.isolation.pointer(&format!("/environment/{name}")).is_some();
+            assert!(known || granted || ["PATH", "LANG", "HOME", "TMPDIR"].contains(&name.as_str()), "{name}");
         }
         assert_eq!(variables.get("PATH").is_some(), suite.build.is_native);
         if let Some(path) = variables.get("PATH") {
@@ -418,7 +430,7 @@ fn unloading_ends_it_and_a_new_one_starts_from_scratch() {
 fn the_examples_give_the_answers_of_the_module() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-sql/tickets.sql");
     let host = Host::with(json!({"database": {"sqlite": {"path": ":memory:", "init_script": script}}}));
-    let mut granted = policy(BUILDS[3]);
+    let mut granted = policy(&Build { isolation: python_isolation(), ..build("python") });
     granted["permissions"] = json!([
         {"type": "db", "access": "read", "scope": ["ticket", "queue", "ticket_state"]},
         {"type": "cache", "access": "readwrite"},

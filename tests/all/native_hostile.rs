@@ -17,13 +17,13 @@ use ErrorCode::{
 
 /// What a program does, the code that its load fails with, and a part of what is said.
 const CASES: &[(&str, ErrorCode, &str)] = &[
-    ("silent", Deadline, "did not start within"),
+    ("silent", Deadline, "it was waited for its first line"),
     ("closes-output", Handshake, "closed its standard output, before it introduced itself"),
     ("exits", Handshake, "ended with exit code 7"),
     ("exits-well", Handshake, "ended with exit code 0"),
-    ("aborts", Handshake, "ended by signal 6"),
+    ("aborts", Handshake, "ended by signal 6 (SIGABRT)"),
     ("talks-and-exits", Handshake, "exit code 3; it wrote last: out of coffee"),
-    ("wrong-line", Handshake, "has less than four fields: `hello`"),
+    ("wrong-line", Handshake, "until that line is out): `hello`"),
     ("endless-line", Handshake, "has more than 4096 bytes: `xxxx"),
     ("binary-line", Handshake, "is not text: `"),
     ("floods", Deadline, "did not start within"),
@@ -55,8 +55,8 @@ const CASES: &[(&str, ErrorCode, &str)] = &[
     ("new-hosts-socket", Handshake, "removed 0 linked -1"),
     ("many-files", Handshake, "files`"),
     ("stubborn", Deadline, "did not start within"),
-    ("grpc-says-nothing", Deadline, "did not start within"),
-    ("netrpc-says-nothing", Deadline, "did not start within"),
+    ("grpc-says-nothing", Deadline, "it was waited for its registration"),
+    ("netrpc-says-nothing", Deadline, "it was waited for its first answer"),
     ("grpc-hangs-up", Protocol, "closed its connection"),
     ("netrpc-hangs-up", Protocol, "connection"),
     ("grpc-garbage", Protocol, ""),
@@ -139,6 +139,7 @@ fn what_is_no_program_does_not_run() {
     let dynamic = hostile(&["-pie"]);
     for (what, bytes, code, text) in [
         ("script", &b"#!/bin/sh\nexit 0\n"[..], Program, "is a script, and no interpreter is granted"),
+        ("nothing", &b""[..], Program, "is an empty file"),
         ("foreign", &foreign, Program, ""),
         ("cut", &program[..100], Program, ""),
         ("dynamic", &dynamic, Request, "the program is dynamic and needs `/"),

@@ -88,7 +88,7 @@ class HostConnection:
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(os.path.join(os.environ["PLUGIN_UNIX_SOCKET_DIR"], "host.sock"))
+        self.socket.connect(os.path.join(os.environ["PLUGIN_UNIX_SOCKET_DIR"], "host@goatflow"))
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
         self.stream = -1
         self.lock = threading.Lock()

@@ -88,10 +88,10 @@ static void before_the_line(void) {
     if (is("outside")) { say("1|1|unix|/run/docker.sock|grpc|\n"); forever(); }
     if (is("dot-dot")) { say("1|1|unix|%s/../x|grpc|\n", directory); forever(); }
     if (is("no-socket")) { say("1|1|unix|%s|grpc|\n", place("s")); forever(); }
-    if (is("hosts-socket")) { say("1|1|unix|%s|grpc|\n", place("host.sock")); forever(); }
+    if (is("hosts-socket")) { say("1|1|unix|%s|grpc|\n", place("host@goatflow")); forever(); }
     if (is("file")) { close(open(place("s"), O_CREAT | O_RDWR, 0666)); say("1|1|unix|%s|grpc|\n", place("s")); forever(); }
     if (is("directory")) { say("1|1|unix|%s|grpc|\n", directory); forever(); }
-    if (is("link")) { int failed = symlink(place("host.sock"), place("s")); say("1|1|unix|%s|grpc|\n", place("s")); if (failed) exit(0); forever(); }
+    if (is("link")) { int failed = symlink(place("host@goatflow"), place("s")); say("1|1|unix|%s|grpc|\n", place("s")); if (failed) exit(0); forever(); }
     if (is("datagrams")) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         strncpy(address.sun_path, place("s"), sizeof address.sun_path - 1);
@@ -130,8 +130,8 @@ static void abuse(void) {
         exit(0);
     }
     if (is("new-hosts-socket")) {
-        int removed = unlink(place("host.sock"));
-        int linked = symlink("/run/docker.sock", place("host.sock"));
+        int removed = unlink(place("host@goatflow"));
+        int linked = symlink("/run/docker.sock", place("host@goatflow"));
         say("removed %d linked %d\n", removed, linked);
         exit(0);
     }

@@ -151,7 +151,7 @@ class Plugin:
             return _error(str(failure), failure.code)
         except HostError as refusal:
             return _error(str(refusal), refusal.code)
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too: it would end the thread only, and the call would wait
             call.log.error(f"{call.function}: {traceback.format_exc()}")
             return _error(f"{type(error).__name__}: {error}")
 

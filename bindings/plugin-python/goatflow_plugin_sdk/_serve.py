@@ -251,7 +251,7 @@ class Connection:
     """The way to the host."""
 
     def __init__(self, target: str) -> None:
-        channel = grpc.insecure_channel(target, options=[*OPTIONS, ("grpc.default_authority", "localhost")])
+        channel = grpc.insecure_channel(target, options=OPTIONS)
         self._call = channel.unary_unary("/goatflow.plugin.v1.Host/Call", Message.encode, HostCallResponse.decode)
 
     def asking(self, token: str, remaining: Callable[[], Optional[float]]) -> Ask:

@@ -154,10 +154,10 @@ class Services:
 
 
 def encode_json(value: Union[bytes, Any]) -> bytes:
-    """A value as JSON; bytes are JSON already."""
+    """A value as JSON, which has no NaN and no infinity; bytes are JSON already."""
     if isinstance(value, bytes):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 
 def _base64(data: bytes) -> str:

@@ -105,9 +105,11 @@ def elements(kind: Kind, value: Any) -> List[bytes]:
 
 def decoded(kind: Kind, value: Any) -> Any:
     """The value of a field that occurs once."""
-    if isinstance(kind, str):
-        return {"text": lambda: value.decode("utf-8"), "bool": lambda: bool(value)}.get(kind, lambda: value)()
-    return kind.decode(value)
+    if kind == "text":
+        return value.decode("utf-8")
+    if kind == "bool":
+        return bool(value)
+    return value if isinstance(kind, str) else kind.decode(value)
 
 
 def varint(number: int) -> bytes:

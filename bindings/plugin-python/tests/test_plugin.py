@@ -54,9 +54,16 @@ class Functions(unittest.TestCase):
         self.assertEqual((function, line["level"]), ("log", "error"))
         self.assertIn("Traceback", line["message"])
 
+    def test_a_function_that_exits_is_a_mistake(self):
+        self.plugin.function("f")(lambda call: sys.exit(4))
+        self.assertEqual(self.invoke("f"), b'{"error":"SystemExit: 4"}')
+        self.assertEqual(len(self.logged), 1)
+
     def test_results_that_are_no_json_are_mistakes(self):
         self.plugin.function("f")(lambda call: object())
         self.assertEqual(self.invoke("f"), b'{"error":"TypeError: Object of type object is not JSON serializable"}')
+        self.plugin.function("nan")(lambda call: float("nan"))
+        self.assertIn(b'{"error":"ValueError: ', self.invoke("nan"))
 
     def test_arguments_are_read(self):
         self.plugin.function("f")(lambda call: [call.arguments])

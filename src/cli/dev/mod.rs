@@ -76,6 +76,8 @@ struct Session {
     screen: Screen,
     manager: Arc<Manager>,
     plugin: Option<String>,
+    /// Plugin that the policy was set for.
+    has_policy: Option<String>,
     registration: Value,
     console: Console,
     building: Option<Build>,
@@ -137,6 +139,7 @@ impl Session {
             console: Console::new(screen, current),
             manager,
             plugin: None,
+            has_policy: None,
             registration: Value::Null,
             building: None,
             is_stale: false,
@@ -157,6 +160,8 @@ impl Session {
         if let Some(policy) = &self.arguments.host.policy {
             watches.push(self.watch(watcher, policy, Scope::Plugin, || Message::Policy)?);
         }
+        // What a native plugin starts with must be known before it does.
+        self.set_policy();
         if self.building.is_none() {
             self.load();
         }
@@ -176,7 +181,7 @@ impl Session {
                 Message::Sources if self.building.is_some() => self.is_stale = true,
                 Message::Sources => self.build(&self.command.clone()),
                 Message::Built { is_ok, outcome } => self.built(is_ok, &outcome),
-                Message::Policy => self.set_policy(),
+                Message::Policy => self.policy_changed(),
                 Message::Event(event) => self.show(&event),
                 Message::Line(line) => {
                     if !self.console.obey(&self.manager, self.plugin.as_deref(), &line) {
@@ -222,10 +227,19 @@ impl Session {
         if self.manager.watches() != json!([]) {
             return;
         }
+        if self.watch_plugin() {
+            self.console.listen(self.sender.clone());
+        }
+    }
+
+    fn watch_plugin(&self) -> bool {
         let options = if self.arguments.poll { br#"{"mode":"polling"}"#.as_slice() } else { b"" };
         match self.manager.watch(&self.directory.to_string_lossy(), options) {
-            Ok(_) => self.console.listen(self.sender.clone()),
-            Err(error) => self.screen.error("can't watch the plugin", &error.to_json()),
+            Ok(_) => true,
+            Err(error) => {
+                self.screen.error("can't watch the plugin", &error.to_json());
+                false
+            }
         }
     }
 
@@ -261,7 +275,7 @@ impl Session {
         }
         let facts = json!({ "plugin": name, "version": version, "changes": lines });
         self.screen.say("loaded", facts, Tone::Good, &words);
-        if is_first {
+        if is_first && self.has_policy.as_deref() != Some(name) {
             self.set_policy();
         }
         self.console.repeat(&self.manager, name);
@@ -281,11 +295,24 @@ impl Session {
         self.screen.say("denied", event.clone(), Tone::Bad, &words);
     }
 
-    fn set_policy(&self) {
-        let (Some(path), Some(plugin)) = (&self.arguments.host.policy, &self.plugin) else { return };
+    /// A plugin that could not be loaded may be loaded now.
+    fn policy_changed(&mut self) {
+        self.set_policy();
+        if self.plugin.is_none() && self.manager.watches() != json!([]) {
+            let _ = self.manager.unwatch(&self.directory.to_string_lossy());
+            self.watch_plugin();
+        }
+    }
+
+    /// Sets the policy of what is loaded or, before that, of the plugin that the document names.
+    fn set_policy(&mut self) {
+        let Some(path) = &self.arguments.host.policy else { return };
         let read = std::fs::read(path).map_err(|error| unreadable(path, error));
-        match read.and_then(|text| self.manager.set_policy(plugin, &text, None)) {
+        let named = read.as_ref().ok().and_then(|text| crate::run::plugin_name(text));
+        let Some(plugin) = self.plugin.clone().or(named) else { return };
+        match read.and_then(|text| self.manager.set_policy(&plugin, &text, None)) {
             Ok(revision) => {
+                self.has_policy = Some(plugin);
                 let words = format!("policy `{}` is in force", path.display());
                 self.screen.say("policy", json!({ "revision": revision }), Tone::Good, &words);
             }

@@ -2,8 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use goatflow_plugin::policy::wording::harmless;
+use goatflow_plugin::plugin::name::is_unprintable;
 use serde_json::{Map, Value, json};
+
+/// Characters of a line that are shown to people.
+const MAX_LINE_CHARS: usize = 4_000;
 
 /// Where and how to print.
 #[derive(Clone, Copy)]
@@ -57,6 +60,23 @@ impl Screen {
     }
 }
 
+/// A line as a terminal may have it: nothing in it moves the cursor or changes the direction of text.
+fn harmless(line: &str) -> String {
+    let mut out = String::new();
+    for (index, character) in line.chars().enumerate() {
+        match character {
+            _ if index == MAX_LINE_CHARS => {
+                out.push('…');
+                break;
+            }
+            '\t' => out.push_str("    "),
+            _ if is_unprintable(character) => out.extend(character.escape_default()),
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
 /// What differs between two registrations, a line each.
 pub(super) fn differences(before: &Value, after: &Value) -> Vec<String> {
     let keys = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default();
@@ -83,6 +103,13 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_shown_as_they_are_unless_they_do_harm() {
+        assert_eq!(harmless("`Grüße`\t\u{1b}[2J\u{202e}"), "`Grüße`    \\u{1b}[2J\\u{202e}");
+        let long = harmless(&"ä".repeat(5_000));
+        assert_eq!((long.chars().count(), long.ends_with("ä…")), (MAX_LINE_CHARS + 1, true));
+    }
 
     #[test]
     fn differences_name_what_came_and_went() {

@@ -18,6 +18,10 @@ use crate::error::{Error, ErrorCode, Result};
 /// can guess: who may write to the same place could else take the names beforehand.
 const PREFIX: &str = "goatflow-plugin.";
 
+/// Name of the host's socket. Clients made of gRPC's C library, as in Python and Ruby, say the path of a socket, percent-encoded,
+/// where HTTP has the name of a host; `http` refuses a host that is percent-encoded, but passes user names that are.
+const HOST_SOCKET: &str = "host@goatflow";
+
 /// A private directory; removed with everything in it when dropped.
 #[derive(Debug)]
 pub(super) struct PluginDirectory {
@@ -101,7 +105,7 @@ pub(super) struct Sockets {
 impl Sockets {
     /// The host's own socket in it. To be made before the plugin runs, so that the plugin can't put something in its place.
     pub(super) fn listen(&self) -> Result<(UnixListener, PathBuf)> {
-        let path = self.path.join("host.sock");
+        let path = self.path.join(HOST_SOCKET);
         let listener = UnixListener::bind(&path).map_err(|error| failed("listen at", &path, error))?;
         // Nobody but the plugin's user gets into the directory.
         std::fs::set_permissions(&path, Permissions::from_mode(0o666))

@@ -48,7 +48,10 @@ pub(super) fn parse(line: &[u8], directory: &Path) -> Result<Handshake> {
     let text = std::str::from_utf8(line).map_err(|error| wrong("is not text", line).with_source(error))?.trim();
     let fields: Vec<&str> = text.splitn(7, '|').map(str::trim).collect();
     let &[core, app, network, address, ref rest @ ..] = fields.as_slice() else {
-        return Err(wrong("has less than four fields", line));
+        return Err(wrong(
+            "is not go-plugin's, as in `1|1|unix|SOCKET|grpc|` (write to standard error until that line is out)",
+            line,
+        ));
     };
     if core != CORE_VERSION {
         return Err(wrong("is of another version of go-plugin's handshake than 1", line));
@@ -110,8 +113,8 @@ mod tests {
     #[test]
     fn everything_else_is_refused_with_what_it_said() {
         for (line, problem) in [
-            ("", "less than four"),
-            ("hello\n", "less than four"),
+            ("", "is not go-plugin's"),
+            ("hello\n", "(write to standard error until"),
             ("2|1|unix|/run/x/a|grpc|", "another version of go-plugin"),
             ("1|2|unix|/run/x/a|grpc|", "another version of the plugin"),
             ("1|1|tcp|127.0.0.1:80|grpc|", "network other than"),

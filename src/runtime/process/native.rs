@@ -155,7 +155,7 @@ impl Plugin for NativePlugin {
 }
 
 fn is_binary(code: &[u8]) -> bool {
-    code.starts_with(b"\x7fELF") || code.contains(&0)
+    code.is_empty() || code.starts_with(b"\x7fELF") || code.contains(&0)
 }
 
 /// Memory of a process that is in use, in bytes.

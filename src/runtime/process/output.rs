@@ -99,8 +99,7 @@ impl ProcessLog {
 
     fn keep(&self, message: &str) {
         let mut tail = lock(&self.tail);
-        let mut kept = crate::plugin::name::shorten(message, TAIL_BYTES / 4);
-        kept.retain(|character| !character.is_control() || character == '\t');
+        let kept = crate::plugin::name::shorten(&message.replace('\t', "    "), TAIL_BYTES / 4);
         tail.push_back(kept);
         while tail.len() > TAIL_LINES || tail.iter().map(String::len).sum::<usize>() > TAIL_BYTES {
             tail.pop_front();
@@ -185,7 +184,8 @@ async fn read_first_line(stream: &mut Throttled, log: &ProcessLog) -> Result<Vec
         let Some(bytes) = stream.read().await else {
             return Err(Error::new(
                 ErrorCode::PluginHandshake,
-                "the plugin ended, or closed its standard output, before it introduced itself (is it a go-plugin?)",
+                "the plugin ended, or closed its standard output, before it introduced itself (where the environment says \
+                 GOATKIT_PLUGIN=goatkit-v1, it has to print `1|1|unix|SOCKET|grpc|` and to serve)",
             ));
         };
         let (head, tail) = match bytes.iter().position(|byte| *byte == b'\n') {

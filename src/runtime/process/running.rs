@@ -219,18 +219,65 @@ pub(super) fn ending_of(exit: JailExit, log: &ProcessLog) -> Ending {
             "the plugin's process used more memory than its policy allows (`memory_mb`)".to_owned(),
         ),
         JailExit { signal: Some(signal), .. } => {
-            (ErrorCode::PluginExited, format!("the plugin's process was ended by signal {signal}"))
+            (ErrorCode::PluginExited, format!("the plugin's process was ended by signal {}", named(signal)))
         }
         JailExit { code, .. } => {
             (ErrorCode::PluginExited, format!("the plugin's process ended with exit code {}", code.unwrap_or_default()))
         }
     };
     let mut details = vec![("exit_code", exit.code.into()), ("signal", exit.signal.into())];
-    let last = tail.lines().last().map(|line| crate::plugin::name::shorten(line, 200));
-    let reason = match last {
+    let reason = match telling(&tail).map(|line| crate::plugin::name::shorten(line, 200)) {
         Some(last) => format!("{reason}; it wrote last: {last}"),
         None => reason,
     };
     details.push(("log_tail", tail.into()));
     Ending { code, reason, details: details.into() }
+}
+
+/// The line that says why a program ended: what Go writes before it lists its goroutines, else the last one.
+fn telling(tail: &str) -> Option<&str> {
+    let is_cause = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
+    tail.lines().find(is_cause).or_else(|| tail.lines().last()).map(str::trim)
+}
+
+/// A signal with its name and, where there is more to say, what it means here.
+fn named(signal: i32) -> String {
+    let name = match signal {
+        4 => "SIGILL",
+        5 => "SIGTRAP; programs that compile while they run, such as Node, need `isolation.jit` in the policy",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        25 => "SIGXFSZ; a file became too large",
+        31 => "SIGSYS; it made a system call that no plugin may make",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_why_a_program_ended_is_found() {
+        for (tail, expected) in [
+            ("", None),
+            ("one\ntwo", Some("two")),
+            (
+                "ready\npanic: oh no\n\ngoroutine 7 [running]:\nmain.main()\n    /x/main.go:85 +0xbac",
+                Some("panic: oh no"),
+            ),
+            ("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [select]:", {
+                Some("fatal error: all goroutines are asleep - deadlock!")
+            }),
+            ("Traceback (most recent call last):\n  File \"x\", line 1\nValueError: no", Some("ValueError: no")),
+        ] {
+            assert_eq!(telling(tail), expected, "{tail}");
+        }
+        assert_eq!((named(11), named(64)), ("11 (SIGSEGV)".to_owned(), "64".to_owned()));
+    }
 }

@@ -63,7 +63,8 @@ impl Recipe {
         // Asked now: the number of a process that has ended is not to be had.
         let is_peer = peer_check(&child);
         let greeted = greet(first_line, &sockets.path, &is_peer, context);
-        let (handshake, stream) = greeted.map_err(|error| explain(error, &child, &log))?;
+        let (handshake, stream) =
+            greeted.map_err(|error| explain(waited_for(error, "its first line on standard output"), &child, &log))?;
         let (host, places) = (Arc::clone(&self.host), Arc::clone(&self.places));
         let host_calls = HostCalls::new(host, places, limits, terms.call_timeout());
         let (lost, mut on_lost) = oneshot::channel();
@@ -88,7 +89,7 @@ impl Recipe {
         let session = session.map_err(|error| match on_lost.try_recv() {
             // That it is dead by now may come from how the host took it: the breach is what counts.
             Ok(Lost::Protocol(_)) => with_tail(error, &log),
-            _ => explain(error, &child, &log),
+            _ => explain(waited_for(error, "its first answer on the connection"), &child, &log),
         })?;
         let (stopping, ended, sockets) = (AtomicBool::new(false), OnceLock::new(), Mutex::new(Some(sockets)));
         let protocol = handshake.protocol;
@@ -110,13 +111,16 @@ impl Recipe {
         admit: impl FnOnce(&Registration) -> Result<()>,
         context: &CallContext,
     ) -> Result<Registration> {
-        let document = process.session.register(context)?;
+        let document = process.session.register(context).map_err(|error| waited_for(error, "its registration"))?;
         let registration = Registration::parse(&document)?;
         admit(&registration)?;
         process.host_calls.open();
         let mut config = self.config.clone();
         config.insert("work_dir".into(), self.work_dir(process));
-        process.session.init(context, &config)?;
+        process.session.init(context, &config).map_err(|error| match error.code() {
+            ErrorCode::PluginFailed => error.prefixed("the plugin could not be initialised"),
+            _ => waited_for(error, "its initialisation"),
+        })?;
         Ok(registration)
     }
 
@@ -169,8 +173,8 @@ impl Recipe {
             return Err(Error::new(
                 ErrorCode::EnvironmentJailProgram,
                 format!(
-                    "`{}` is a script, and no interpreter is granted (name one in the policy: `isolation.interpreter`, with \
-                     its libraries in `isolation.read_only`)",
+                    "`{}` is a script, and no interpreter is granted (name one in an approved policy: `isolation.interpreter`, \
+                     with its libraries in `isolation.read_only`)",
                     crate::plugin::name::shorten(&self.binary, 100)
                 ),
             ));
@@ -184,7 +188,8 @@ impl Recipe {
         })?;
         let script = self.directory.files().join(&self.binary);
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        Ok((Image::seal(&bytes)?, vec![text(interpreter), text(&script)]))
+        let image = Image::seal(&bytes).map_err(|error| error.prefixed("the interpreter that the policy names"))?;
+        Ok((image, vec![text(interpreter), text(&script)]))
     }
 
     fn environment(&self, terms: &Terms, sockets: &Sockets) -> Vec<(String, String)> {
@@ -200,6 +205,11 @@ impl Recipe {
         let granted: Vec<_> = terms.environment.iter().filter(|(name, _)| !is_fixed(name)).cloned().collect();
         fixed.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(granted).collect()
     }
+}
+
+/// Adds to the end of the time for the start what had not come by then.
+fn waited_for(error: Error, what: &str) -> Error {
+    if error.code() == ErrorCode::PluginDeadline { error.with_detail("waited_for", what) } else { error }
 }
 
 /// Adds to an error of the start that the process has ended, and what it wrote last.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-plugin"
 )
@@ -33,7 +32,7 @@ type MenuItemSpec struct {
 type JobSpec struct {
 	ID, Handler, Schedule, Description string
 	Enabled                            bool
-	Timeout                            time.Duration
+	Timeout                            string
 }
 
 // I18nSpec is a part of a registration.
@@ -212,7 +211,7 @@ func (p *structPeer) GKRegister(_ interface{}, response *GKRegistration) error {
 		MenuItems: []MenuItemSpec{
 			{ID: "top", Label: "Top", Path: "/t", Location: "admin", Order: -3, Children: []MenuItemSpec{child}},
 		},
-		Jobs:           []JobSpec{{ID: "j", Handler: "run", Schedule: "* * * * *", Enabled: true, Timeout: time.Minute}},
+		Jobs:           []JobSpec{{ID: "j", Handler: "run", Schedule: "* * * * *", Enabled: true, Timeout: "1m"}},
 		I18n:           &I18nSpec{Languages: []string{"de"}, Translations: map[string]map[string]string{"de": {"MyKey": "Hallo"}}},
 		ErrorCodes:     []ErrorCodeSpec{{Code: "X", Message: "x", HTTPStatus: 418}},
 		MinHostVersion: "0.6.0",
@@ -220,11 +219,36 @@ func (p *structPeer) GKRegister(_ interface{}, response *GKRegistration) error {
 	return nil
 }
 
+// mapPeer takes its settings alone, as plugins of 0.6.4 do; those know nothing of a host that can be called.
+type mapPeer struct {
+	structPeer
+	settings map[string]string
+}
+
+func (p *mapPeer) Init(settings map[string]string, _ *interface{}) error {
+	p.settings = settings
+	if reason := settings["fail"]; reason != "" {
+		return errors.New(reason)
+	}
+	return nil
+}
+
+func (p *mapPeer) Call(request CallRequest, response *CallResponse) (err error) {
+	if request.Function != "settings" {
+		return p.peer.Call(request, response)
+	}
+	response.Result, err = json.Marshal(p.settings)
+	return err
+}
+
 type service struct{}
 
 func (service) Server(broker *plugin.MuxBroker) (interface{}, error) {
-	if os.Getenv("PEER_REGISTERS") == "struct" {
+	switch os.Getenv("PEER_REGISTERS") {
+	case "struct":
 		return &structPeer{peer{broker: broker}}, nil
+	case "map":
+		return &mapPeer{structPeer: structPeer{peer{broker: broker}}}, nil
 	}
 	return &jsonPeer{peer{broker: broker}}, nil
 }

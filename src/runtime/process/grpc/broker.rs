@@ -2,6 +2,7 @@
 //!
 //! The plugin forgets an announcement that it has not used within five seconds, so that it is made right before `Init`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -22,18 +23,24 @@ pub(super) const HOST_SERVICE_ID: u32 = 1;
 /// Longest announcement of a plugin that is read, in bytes.
 const MAX_ANNOUNCEMENT: usize = 16 * 1024;
 
+/// Why a plugin is not usable that ended the stream too early.
+pub(super) const ENDED: &str = "the plugin ended its broker's stream before the host could say where it listens (keep \
+                                `StartStream` of `plugin.GRPCBroker` open, and read from it)";
+
 /// The stream of announcements.
 pub(super) struct Broker {
     announcements: Mutex<SendStream<Bytes>>,
     address: String,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Broker {
     /// Opens the stream; `address` is what will be announced.
     pub(super) fn open(client: &Client, io: &Handle, fate: &Arc<Fate>, address: &str) -> Result<Self, Fault> {
         let (answer, announcements) = client.start("/plugin.GRPCBroker/StartStream", None)?;
+        let has_ended = Arc::new(AtomicBool::new(false));
         fate.spawn(io, {
-            let fate = Arc::clone(fate);
+            let (fate, has_ended) = (Arc::clone(fate), Arc::clone(&has_ended));
             async move {
                 match listen(answer).await {
                     Err(Fault::Status(status)) if status.code == Status::UNIMPLEMENTED => fate.lose(Lost::Protocol(
@@ -43,13 +50,14 @@ impl Broker {
                     Err(fault) => fate.lose_if_broken(&fault),
                     Ok(()) => (),
                 }
+                has_ended.store(true, Ordering::Release);
             }
         });
-        Ok(Self { announcements: Mutex::new(announcements), address: address.to_owned() })
+        Ok(Self { announcements: Mutex::new(announcements), address: address.to_owned(), has_ended })
     }
 
-    /// Tells the plugin where the host listens.
-    pub(super) fn announce(&self) -> Result<(), Fault> {
+    /// Tells the plugin where the host listens; false when it has ended the stream.
+    pub(super) fn announce(&self) -> Result<bool, Fault> {
         let announcement = ConnInfo {
             service_id: HOST_SERVICE_ID,
             network: "unix".to_owned(),
@@ -57,7 +65,12 @@ impl Broker {
             knock: None,
         };
         let mut announcements = self.announcements.lock().unwrap_or_else(PoisonError::into_inner);
-        announcements.send_data(encode(&announcement)?, false).map_err(Fault::from)
+        Ok(announcements.send_data(encode(&announcement)?, false).is_ok() && !self.has_ended())
+    }
+
+    /// Whether the plugin has ended the stream.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 }
 

@@ -167,7 +167,13 @@ impl Session for GrpcSession {
     fn init(&self, context: &CallContext, config: &BTreeMap<String, String>) -> Result<()> {
         self.fate.check()?;
         self.host_calls.open();
-        self.broker.announce().map_err(|fault| self.explain(context, "StartStream", &fault))?;
+        if !self.broker.announce().map_err(|fault| self.explain(context, "StartStream", &fault))? {
+            // Who listens to the stream may know better what is wrong, and says so in a moment.
+            if !wait(context, self.fate.ends_now())? {
+                self.fate.lose(Lost::Protocol(broker::ENDED.to_owned()));
+            }
+            return Err(wait(context, self.fate.error())?);
+        }
         let config = config.clone().into_iter().collect();
         let request = InitRequest { config, host_service_id: HOST_SERVICE_ID };
         let answer = self.ask::<InitResponse>(context, "/goatflow.plugin.v1.Plugin/Init", &request, SHORT)?;

@@ -24,7 +24,8 @@ const CHUNK: usize = 16 * 1024;
 /// Asks for the stream, and hands on what comes. Plugins that have none are as good.
 pub(super) fn open(client: &Client, io: &Handle, fate: &Arc<Fate>, output: Output) -> Result<(), Fault> {
     let (answer, mut request) = client.start("/plugin.GRPCStdio/StreamStdio", None)?;
-    request.send_data(encode(&())?, true)?;
+    // When the plugin has refused already, the answer says how.
+    let _ = request.send_data(encode(&())?, true);
     fate.spawn(io, {
         let fate = Arc::clone(fate);
         async move {

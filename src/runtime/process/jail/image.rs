@@ -27,8 +27,11 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Facts> {
     let refused = |reason: String| Error::new(ErrorCode::EnvironmentJailProgram, reason);
     if bytes.starts_with(b"#!") {
         return Err(refused(
-            "the program is a script (package a binary; interpreters run with read-only binds of their files)".into(),
+            "the program is a script (run its interpreter, with the script as its argument and its libraries shown read-only)".into(),
         ));
+    }
+    if bytes.is_empty() {
+        return Err(refused("the program is an empty file (build it)".into()));
     }
     if bytes.starts_with(b"\0asm") {
         return Err(refused("the program is a WebAssembly module (its manifest must say `runtime: wasm`)".into()));
@@ -44,9 +47,25 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Facts> {
         return Err(refused(format!("the ELF file is of kind {kind}, not a program (link it as an executable)")));
     }
     if machine != MACHINE.0 {
-        return Err(refused(format!("the program is for machine {machine}, not {} (build it for that)", MACHINE.1)));
+        let other = machine_name(machine).map_or_else(|| machine.to_string(), str::to_owned);
+        return Err(refused(format!("the program is for machine {other}, not {} (build it for that)", MACHINE.1)));
     }
     Ok(Facts { interpreter: interpreter(bytes)? })
+}
+
+/// Names of machines that programs are built for.
+fn machine_name(number: u16) -> Option<&'static str> {
+    Some(match number {
+        3 => "x86",
+        21 => "ppc64",
+        22 => "s390x",
+        40 => "arm",
+        62 => "x86_64",
+        183 => "aarch64",
+        243 => "riscv64",
+        258 => "loongarch64",
+        _ => return None,
+    })
 }
 
 /// Name in the segment that asks for a loader.
@@ -130,11 +149,13 @@ mod tests {
     fn what_is_no_program_for_this_machine_is_named() {
         assert!(refusal(b"#!/bin/sh\n").starts_with("the program is a script"));
         assert!(refusal(b"\0asm\x01\0\0\0").starts_with("the program is a WebAssembly module"));
-        assert!(refusal(b"").starts_with("the program is not an ELF file"));
+        assert!(refusal(b"").starts_with("the program is an empty file"));
         assert!(refusal(b"MZ").starts_with("the program is not an ELF file"));
         let mut foreign = program(1, b"");
         foreign[18] = 8;
-        assert!(refusal(&foreign).starts_with("the program is for machine 8"), "{}", refusal(&foreign));
+        assert!(refusal(&foreign).starts_with("the program is for machine 8, not"), "{}", refusal(&foreign));
+        foreign[18] = 22;
+        assert!(refusal(&foreign).starts_with("the program is for machine s390x, not"), "{}", refusal(&foreign));
         let mut narrow = program(1, b"");
         narrow[4] = 1;
         assert!(refusal(&narrow).starts_with("the program is not a 64-bit"));

@@ -137,7 +137,7 @@ impl JailSpec {
         }
         match self.image.interpreter() {
             Some(loader) if !self.shows(Path::new(loader)) => Err(refused(format!(
-                "the program is dynamic and needs `{loader}` (link it statically, or show its libraries read-only)"
+                "the program is dynamic and needs `{loader}` (link it statically, or show its libraries: `isolation.read_only` in the policy)"
             ))),
             _ => Ok(()),
         }

@@ -213,7 +213,9 @@ impl Failure {
                 "let the plugin's user pass through the directories above it"
             }
             ("execveat", EACCES) => "check that the file system of the program's loader may be executed from",
-            ("execveat", ENOENT) => "show the program's loader and libraries read-only",
+            ("execveat", ENOENT) => {
+                "show the program's loader and libraries: `isolation.read_only` in the policy, with what links lead to"
+            }
             ("user" | "groups" | "identity", EPERM) => "let the host change users (CAP_SETUID and CAP_SETGID)",
             ("mount_proc", EPERM | EINVAL | EOPNOTSUPP) => "give the host an unmasked /proc, and Linux 5.8 or newer",
             (_, ENOMEM) => "free memory, or raise the host's limits",

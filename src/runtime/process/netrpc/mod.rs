@@ -37,6 +37,10 @@ const COMMANDS: usize = 128;
 /// Longest text of an error that a plugin gives.
 const MAX_ERROR_TEXT: usize = 4096;
 
+/// How Go's net/rpc refuses the argument of `Init` in plugins of GoatFlow 0.6.4 and older, whose `Init` takes the settings
+/// alone: nothing of the plugin ran.
+const TAKES_SETTINGS: &str = "gob: decoding into local type *map[string]string, received remote type ";
+
 /// Time in which a call whose connection broke learns how the process ended: longer than a process may take to end before it
 /// is made to.
 const ENDING_PATIENCE: Duration = END_PATIENCE.saturating_add(Duration::from_secs(2));
@@ -103,7 +107,12 @@ impl NetRpcSession {
         })?;
         let number = match answer.ok_or_else(broke)? {
             Outcome::Number(number) => u32::try_from(number).ok(),
-            Outcome::Failed(reason) => return Err(failed(&reason)),
+            Outcome::Failed(reason) => {
+                return Err(failed(&format!(
+                    "the plugin serves nothing as `{PLUGIN}` over net/rpc: {reason} (call it so in go-plugin's `Plugins`; for gRPC, \
+                     set `GRPCServer` of `ServeConfig`)"
+                )));
+            }
             _ => None,
         };
         let Some(number) = number else {
@@ -184,7 +193,12 @@ impl Session for NetRpcSession {
 
     fn init(&self, context: &CallContext, config: &BTreeMap<String, String>) -> Result<()> {
         let argument = Argument::Init { config: config.clone(), host_api: HOST_API };
-        done(self.plugin(context, "Plugin.Init", argument, Expected::Nothing)?, "Plugin.Init")
+        let mut outcome = self.plugin(context, "Plugin.Init", argument, Expected::Nothing)?;
+        if matches!(&outcome, Outcome::Failed(reason) if reason.starts_with(TAKES_SETTINGS)) {
+            let argument = Argument::Settings(config.clone());
+            outcome = self.plugin(context, "Plugin.Init", argument, Expected::Nothing)?;
+        }
+        done(outcome, "Plugin.Init")
     }
 
     fn call(&self, call: &InFlight<'_>, function: &str, arguments: &[u8]) -> Result<Vec<u8>> {

@@ -180,6 +180,21 @@ fn plugins_of_every_release_are_served() {
 }
 
 #[test]
+fn plugins_that_take_nothing_but_settings_are_served() {
+    for release in RELEASES {
+        let peer = Peer::start(release, "map");
+        peer.session.register(&patient()).unwrap();
+        peer.host_calls.open();
+        let config = [("plugin_name", "peer"), ("work_dir", "/tmp")];
+        peer.init(&config).unwrap();
+        assert_eq!(peer.call("settings", "").unwrap(), r#"{"plugin_name":"peer","work_dir":"/tmp"}"#, "{release}");
+        assert_eq!(peer.call("echo", "[1]").unwrap(), "[1]");
+        let reason = peer.init(&[("fail", "no room")]).unwrap_err();
+        assert_eq!((reason.code(), reason.to_string().as_str()), (ErrorCode::PluginFailed, "no room"));
+    }
+}
+
+#[test]
 fn a_registration_that_is_a_struct_becomes_json() {
     for release in RELEASES {
         let peer = Peer::start(release, "struct");
@@ -194,7 +209,7 @@ fn a_registration_that_is_a_struct_becomes_json() {
                 {"id": "top", "label": "Top", "path": "/t", "location": "admin", "order": -3, "children": [child]}
             ],
             "jobs": [
-                {"id": "j", "handler": "run", "schedule": "* * * * *", "enabled": true, "timeout": 60_000_000_000_u64}
+                {"id": "j", "handler": "run", "schedule": "* * * * *", "enabled": true, "timeout": "1m"}
             ],
             "i18n": {"languages": ["de"], "translations": {"de": {"MyKey": "Hallo"}}},
             "error_codes": [{"code": "X", "message": "x", "http_status": 418}],

@@ -384,3 +384,41 @@ fn a_plugin_without_standard_output_and_with_a_mute_broker_is_as_good() {
     assert_eq!(stage.call("f", b"").unwrap(), b"");
     assert!(stage.lost.lock().unwrap().try_recv().is_err());
 }
+
+#[test]
+fn a_plugin_that_ends_the_brokers_stream_at_once_learns_what_is_wrong() {
+    let ways: [fn(SendResponse<Bytes>); 3] = [
+        answer_empty,
+        |mut respond| respond.send_reset(h2::Reason::NO_ERROR),
+        |mut respond| {
+            let mut response = head();
+            response.headers_mut().insert("grpc-status", HeaderValue::from_static("0"));
+            respond.send_response(response, true).unwrap();
+        },
+    ];
+    for end in ways {
+        let stage = Stage::new(raw::serve(Arc::new(move |path, request, respond| match path.as_str() {
+            "/plugin.GRPCStdio/StreamStdio" => keep((request, respond)),
+            "/plugin.GRPCBroker/StartStream" => end(respond),
+            _ => answer_empty(respond),
+        })));
+        eventually(|| stage.session.broker.has_ended());
+        let error = stage.init().unwrap_err();
+        assert_eq!((error.code(), error.context()), (ErrorCode::PluginProtocol, broker::ENDED));
+        assert!(matches!(stage.lost(), Lost::Protocol(reason) if reason == broker::ENDED));
+    }
+}
+
+#[test]
+fn a_plugin_that_refuses_standard_output_before_the_host_has_asked_in_full_is_as_good() {
+    for _ in 0..300 {
+        let stage = Stage::new(raw::serve(Arc::new(|path, request, mut respond| {
+            keep(request);
+            match path.ends_with("StreamStdio") {
+                true => respond.send_reset(h2::Reason::NO_ERROR),
+                false => answer_empty(respond),
+            }
+        })));
+        assert_eq!(stage.call("f", b"").unwrap(), b"");
+    }
+}

@@ -55,6 +55,8 @@ pub enum Argument {
         /// What it dials for the host API.
         host_api: u32,
     },
+    /// The settings alone, which is what plugins took that could not yet call the host.
+    Settings(BTreeMap<String, String>),
     /// A call of one of a plugin's functions.
     Call {
         /// Name of the function.
@@ -125,13 +127,17 @@ impl Writer {
                 let mut fields = FieldWriter::default();
                 if !config.is_empty() {
                     fields.skip_to(&mut body, 0);
-                    put_uint(&mut body, config.len() as u64);
-                    for text in config.iter().flat_map(|(key, value)| [key, value]) {
-                        put_text(&mut body, text.as_bytes());
-                    }
+                    put_texts(&mut body, config);
                 }
                 fields.uint(&mut body, 1, u64::from(*host_api));
                 end_struct(out, body);
+            }
+            Argument::Settings(config) => {
+                self.describe(&TEXT_BY_TEXT, out);
+                // What is no struct has a zero in front.
+                let mut body = [start_value(TEXT_BY_TEXT.id), vec![0]].concat();
+                put_texts(&mut body, config);
+                end_message(out, &body);
             }
             Argument::Call { function, arguments, token } => {
                 let mut body = self.start_struct(&CALL_REQUEST, out);
@@ -155,6 +161,13 @@ impl Writer {
             self.described |= bit;
             of.write(out);
         }
+    }
+}
+
+fn put_texts(body: &mut Vec<u8>, texts: &BTreeMap<String, String>) {
+    put_uint(body, texts.len() as u64);
+    for text in texts.iter().flat_map(|(key, value)| [key, value]) {
+        put_text(body, text.as_bytes());
     }
 }
 
