@@ -249,18 +249,32 @@ mod tests {
         let thread = 0x3D_0F00;
         assert_eq!(inside(libc::SYS_clone, &[thread]), ALLOW);
         assert_eq!(inside(libc::SYS_clone, &[thread | 0x1000_0000]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_clone, &[thread & !0x400]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_close_range, &[3, 9, 4]), ALLOW);
+        assert_eq!(inside(libc::SYS_close_range, &[3, 9, 2]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_clone, &[17]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_socket, &[1, 2]), ALLOW);
         assert_eq!(inside(libc::SYS_socket, &[2, 1]), fails(libc::EAFNOSUPPORT));
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5412]), fails(libc::ENOTTY));
         assert_eq!(inside(libc::SYS_ioctl, &[0, 1 << 32 | 0x5412]), fails(libc::ENOTTY));
-        assert_eq!(inside(libc::SYS_fcntl, &[0, 8, 1]), fails(libc::EPERM));
+        for (command, answer) in [(1, ALLOW), (6, fails(libc::EPERM)), (8, fails(libc::EPERM)), (37, fails(libc::EPERM))] {
+            assert_eq!(inside(libc::SYS_fcntl, &[0, command, 1]), answer, "{command}");
+        }
+        for (option, answer) in [(7, ALLOW), (26, fails(libc::ENOPROTOOPT)), (52, fails(libc::ENOPROTOOPT))] {
+            assert_eq!(inside(libc::SYS_setsockopt, &[0, 1, option]), answer, "{option}");
+        }
+        assert_eq!(inside(libc::SYS_getsockopt, &[0, 1, 17]), ALLOW);
+        assert_eq!(inside(libc::SYS_getsockopt, &[0, 1, 77]), fails(libc::ENOPROTOOPT));
+        assert_eq!(inside(libc::SYS_sendmsg, &[0, 0, 0x4000]), ALLOW);
+        assert_eq!(inside(libc::SYS_sendmsg, &[0, 0, 0x4001]), fails(libc::EOPNOTSUPP));
+        assert_eq!(inside(libc::SYS_sendto, &[0, 0, 0, 1]), fails(libc::EOPNOTSUPP));
         assert_eq!(inside(libc::SYS_prlimit64, &[1]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 3]), ALLOW);
         assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 5]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 2]), ALLOW);
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 5, 2]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 0x4_0022]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 7, 2]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 0x21]), fails(libc::EPERM));
         let dynamic = Request { is_dynamic: true, ..Request::default() };
@@ -280,8 +294,10 @@ mod tests {
         assert_eq!(ask(libc::SYS_kill, &[own + 1]), fails(libc::EPERM));
         assert_eq!(ask(libc::SYS_tkill, &[own]), fails(libc::EPERM));
         assert_eq!(ask(libc::SYS_connect, &[]), fails(libc::EPERM));
-        assert_eq!(ask(libc::SYS_socket, &[1, 2]), fails(libc::EAFNOSUPPORT));
-        assert_eq!(ask(libc::SYS_socket, &[1, 0x80801]), ALLOW);
+        for number in [libc::SYS_socket, libc::SYS_socketpair] {
+            assert_eq!(ask(number, &[1, 2]), fails(libc::EAFNOSUPPORT));
+            assert_eq!(ask(number, &[1, 0x80801]), ALLOW);
+        }
         let connects = Request { may_connect: true, ..Request::default() };
         assert_eq!(super::tests::ask(Setting::NoNamespaces, &connects, libc::SYS_connect, &[]), ALLOW);
     }

@@ -9,7 +9,7 @@ use crate::host::State;
 use crate::job::Job;
 use crate::launch::INNER_USER;
 use crate::plugin;
-use crate::root::{self, Trees};
+use crate::root::{self, Root, Trees};
 use crate::supervise;
 use crate::sys;
 
@@ -45,8 +45,8 @@ const STEPS: [&str; 14] = [
 /// Builds the jail, starts the plugin in it and waits for it.
 pub(crate) fn run(job: &mut Job, socket: &OwnedFd, trees: &Trees, setting: Setting) -> ! {
     wait_for_word(job, socket);
-    let amenities = match build(job, trees, setting) {
-        Ok(amenities) => amenities,
+    let built = match build(job, trees, setting) {
+        Ok(built) => built,
         Err(fault) => {
             let message = format!("{}\0{}\0{}", fault.step, fault.errno, fault.place);
             // The launcher sees the end of this process in any case.
@@ -58,8 +58,12 @@ pub(crate) fn run(job: &mut Job, socket: &OwnedFd, trees: &Trees, setting: Setti
         job.host.in_force("user_namespace", "");
     }
     job.host.in_force("namespaces", "");
-    for (layer, outcome) in amenities {
+    for (layer, outcome) in built.layers {
         job.host.layer(layer, outcome, State::Reduced);
+    }
+    if let Some(sockets) = built.sockets {
+        job.host.hand_over("sockets", sockets.directory.as_fd());
+        job.host.hand_over("listener", sockets.listener.as_fd());
     }
     let started = start(job, setting);
     match started {
@@ -95,7 +99,7 @@ pub(crate) fn wait_for_word(job: &mut Job, socket: &OwnedFd) {
 }
 
 /// Everything that needs rights over the new namespaces.
-fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Vec<(&'static str, Outcome<()>)>> {
+fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Root> {
     let inner_user = match job.request.user {
         Some(user) if setting == Setting::HostUsers => user,
         _ => INNER_USER,
@@ -107,9 +111,9 @@ fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Vec<(&'static st
     // The group is this process's own by now, so that the namespace hides what lies above it.
     let groups = sys::unshare(libc::CLONE_NEWCGROUP).step("unshare");
     sys::set_hostname("plugin").step("hostname")?;
-    let mut amenities = root::build(&job.request, trees, inner_user)?;
-    amenities.push(("cgroup_namespace", groups));
-    Ok(amenities)
+    let mut built = root::build(&job.request, trees, inner_user)?;
+    built.layers.push(("cgroup_namespace", groups));
+    Ok(built)
 }
 
 /// This process ends when the launcher does, which a change of the user undoes each time.
