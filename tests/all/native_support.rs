@@ -159,6 +159,18 @@ pub fn life() -> Vec<u8> {
     LIFE.get_or_init(built).clone()
 }
 
+/// The plugin in the Go SDK that tries to get out.
+pub fn escape() -> Vec<u8> {
+    build("escape", |path| {
+        let mut command = Command::new("go");
+        command.current_dir(root().join("tests/native/escape"));
+        command.env("CGO_ENABLED", "1").env("CGO_CFLAGS", "-O1 -w -DPROBE_IN_PLUGIN");
+        command.args(["build", "-trimpath", "-buildvcs=false", "-tags=netgo,osusergo"]);
+        command.args(["-ldflags=-s -w -linkmode external -extldflags -static", "-o"]).arg(path).arg(".");
+        command
+    })
+}
+
 /// Runs one of the tests that are ignored otherwise, in a process of its own.
 pub fn alone(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());

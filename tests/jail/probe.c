@@ -253,9 +253,58 @@ static int socket_filter(void) {
 }
 /* Options that give a descriptor of the process at the other end: 77 at once, 76 with each message. */
 static int peer_process(void) {
-    int s[2], fd = -1;
-    socklen_t size = sizeof fd;
-    return stream_pair(s) && (!getsockopt(s[0], SOL_SOCKET, 77, &fd, &size) || !setsockopt(s[0], SOL_SOCKET, 76, &(int){1}, sizeof(int)));
+    int s[2], found = -1;
+    socklen_t size = sizeof found;
+    if (!stream_pair(s) || !setsockopt(s[0], SOL_SOCKET, 76, &(int){1}, sizeof(int))) return 1;
+    for (int fd = 0; fd < 256; fd++) if (!getsockopt(fd, SOL_SOCKET, 77, &found, &size)) return 1;
+    return 0;
+}
+/* The directory for sockets, which only plugins have. */
+static const char *sockets(void) { return getenv("PLUGIN_UNIX_SOCKET_DIR") ? getenv("PLUGIN_UNIX_SOCKET_DIR") : planted("sockets"); }
+static int sockets_files(void) {
+    int n = 0;
+    if (!*sockets()) return 0;
+    while (n < 2000) { int fd = open(path_of("%s/f%d", sockets(), n), O_WRONLY | O_CREAT, 0600); if (fd < 0) break; close(fd); n++; }
+    for (int i = 0; i < n; i++) unlink(path_of("%s/f%d", sockets(), i));
+    return n >= 2000;
+}
+static int sockets_bytes(void) {
+    static char block[1 << 16];
+    int n = 0, fd = *sockets() ? open(path_of("%s/big", sockets()), O_WRONLY | O_CREAT, 0600) : -1;
+    while (fd >= 0 && n < 32 && write(fd, block, sizeof block) == sizeof block) n++;
+    unlink(path_of("%s/big", sockets()));
+    close(fd);
+    return n >= 32;
+}
+static int sockets_strange(void) {
+    if (!*sockets()) return 0;
+    char *p = path_of("%s/strange", sockets());
+    int n = !mkfifo(p, 0600) || !symlink("/etc/passwd", p) || !link("/proc/self/exe", p) || !mkdir(p, 0700) || !mknod(p, S_IFCHR | 0600, 0x103);
+    unlink(p);
+    rmdir(p);
+    return n;
+}
+static int sockets_rights(void) { return *sockets() && (!chmod(sockets(), 0777) || !chown(sockets(), getuid(), getgid())); }
+/* Descriptors for the host, more than it can have; whoever runs this counts what it holds afterwards. */
+static int give_descriptors(void) {
+    struct sockaddr_un host = {.sun_family = AF_UNIX};
+    union { struct cmsghdr head; char room[CMSG_SPACE(64 * sizeof(int))]; } control;
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    if (!*sockets()) return 0;
+    snprintf(host.sun_path, sizeof host.sun_path, "%s/host.sock", sockets());
+    for (int turn = 0; turn < 50; turn++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (void *)&host, sizeof host)) { close(fd); break; }
+        for (int i = 0; i < 50; i++) {
+            struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+            control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(64 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+            for (int j = 0; j < 64; j++) ((int *)CMSG_DATA(&control.head))[j] = 1;
+            if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) break;
+        }
+        close(fd);
+    }
+    return 0;
 }
 static int uring(void) { char room[256] = {0}; return syscall(SYS_io_uring_setup, 1, room) >= 0; }
 static int old_aio(void) { unsigned long context = 0; return !syscall(SYS_io_setup, 1, &context); }
@@ -503,7 +552,8 @@ static const struct { const char *name; int (*try)(void); } ATTEMPTS[] = {
     A(shared_memory), A(many_descriptors), A(big_file), A(many_files), A(many_threads), A(environment), A(own_environ),
     A(old_shared_memory), A(semaphores), A(message_queue), A(posix_queue), A(machine_name), A(planted_stat),
     A(more_tables), A(own_table), A(zero_memory), A(table_memory), A(huge_pages), A(range_locks), A(pair_datagram),
-    A(out_of_band), A(socket_filter), A(peer_process), A(group_of_others),
+    A(out_of_band), A(socket_filter), A(peer_process), A(group_of_others), A(sockets_files), A(sockets_bytes),
+    A(sockets_strange), A(sockets_rights), A(give_descriptors),
     A(ok_threads), A(ok_scratch), A(ok_socket), A(ok_pair), A(ok_null), A(ok_status), A(ok_events), A(ok_signals),
     A(ok_timer), A(ok_memory), A(ok_input), A(ok_random),
 };
