@@ -57,6 +57,15 @@ pub(crate) fn program(request: &Request, setting: Setting, secret: u64, image: B
         jump(JUMP_GREATER_EQUAL, FOREIGN_FROM, 0, 1),
         answer(END_PROCESS),
     ];
+    let exec = Rule {
+        number: libc::SYS_execveat,
+        checks: vec![Check::Exactly(0, descriptor), Check::Exactly(4, flags)],
+        otherwise: libc::EPERM,
+    };
+    // First, because the kernel remembers which calls always pass, and asks the program about the others only.
+    for rule in syscalls::rules(request, setting, sys::own_pid()).iter().chain([&exec]) {
+        program.extend(block(rule));
+    }
     let mut add = |numbers: &[libc::c_long], then: u32| {
         for number in numbers {
             program.extend([jump(JUMP_EQUAL, low(number.cast_unsigned()), 0, 1), answer(then)]);
@@ -71,14 +80,6 @@ pub(crate) fn program(request: &Request, setting: Setting, secret: u64, image: B
     }
     add(&syscalls::FALLBACK, FAIL | libc::ENOSYS.cast_unsigned());
     add(&syscalls::HOSTILE, END_PROCESS);
-    let exec = Rule {
-        number: libc::SYS_execveat,
-        checks: vec![Check::Exactly(0, descriptor), Check::Exactly(4, flags)],
-        otherwise: libc::EPERM,
-    };
-    for rule in syscalls::rules(request, setting, sys::own_pid()).iter().chain([&exec]) {
-        program.extend(block(rule));
-    }
     program.push(answer(FAIL | libc::EPERM.cast_unsigned()));
     program
 }
@@ -258,7 +259,9 @@ mod tests {
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5412]), fails(libc::ENOTTY));
         assert_eq!(inside(libc::SYS_ioctl, &[0, 1 << 32 | 0x5412]), fails(libc::ENOTTY));
-        for (command, answer) in [(1, ALLOW), (6, fails(libc::EPERM)), (8, fails(libc::EPERM)), (37, fails(libc::EPERM))] {
+        for (command, answer) in
+            [(1, ALLOW), (6, fails(libc::EPERM)), (8, fails(libc::EPERM)), (37, fails(libc::EPERM))]
+        {
             assert_eq!(inside(libc::SYS_fcntl, &[0, command, 1]), answer, "{command}");
         }
         for (option, answer) in [(7, ALLOW), (26, fails(libc::ENOPROTOOPT)), (52, fails(libc::ENOPROTOOPT))] {

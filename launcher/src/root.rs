@@ -64,9 +64,7 @@ const SOCKETS_LIMITS: &str = "size=64k,nr_inodes=256";
 impl Trees {
     /// What can't be copied here, the init copies with the rights it has in its own namespaces.
     pub(crate) fn copy(request: &Request) -> Self {
-        Self {
-            binds: request.binds.iter().map(|path| sys::copy_tree(path).ok()).collect(),
-        }
+        Self { binds: request.binds.iter().map(|path| sys::copy_tree(path).ok()).collect() }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Once};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdir, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdir, openat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
@@ -47,7 +47,11 @@ impl User {
         if !rustix::process::geteuid().is_root() || !has_every_user() {
             return Ok(None);
         }
+        static SWEPT: Once = Once::new();
         let claims = directory(Path::new(CLAIMS)).ok();
+        if let Some(claims) = &claims {
+            SWEPT.call_once(|| sweep(claims));
+        }
         for _ in 0..COUNT {
             let number = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
             let claim = match &claims {
@@ -86,6 +90,20 @@ fn directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     let facts = fstat(&directory)?;
     let is_private = facts.st_mode & 0o077 == 0 && facts.st_uid == rustix::process::geteuid().as_raw();
     if is_private { Ok(directory) } else { Err(Errno::PERM) }
+}
+
+/// Removes the claims of hosts that were killed.
+fn sweep(claims: &OwnedFd) {
+    let Ok(entries) = Dir::read_from(claims) else { return };
+    for entry in entries.filter_map(rustix::io::Result::ok) {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        if let Some(number) = number
+            && let Ok(Some(_lock)) = lock(claims.as_fd(), number)
+        {
+            // Somebody else may be sweeping, too.
+            let _ = unlinkat(claims, entry.file_name(), AtFlags::empty());
+        }
+    }
 }
 
 /// The lock for a number; `None` when somebody has it.
@@ -145,7 +163,11 @@ mod tests {
         unlinkat(&claims, number.to_string(), AtFlags::empty()).unwrap();
         let second = lock(claims.as_fd(), number).unwrap();
         assert!(second.is_some());
+        sweep(&claims);
+        assert!(lock(claims.as_fd(), number).unwrap().is_none());
         drop((first, second));
+        sweep(&claims);
+        assert_eq!(std::fs::read_dir(base.path().join("users")).unwrap().count(), 0);
         assert!(lock(claims.as_fd(), number).unwrap().is_some());
     }
 
