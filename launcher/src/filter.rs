@@ -264,7 +264,9 @@ mod tests {
         {
             assert_eq!(inside(libc::SYS_fcntl, &[0, command, 1]), answer, "{command}");
         }
-        for (option, answer) in [(7, ALLOW), (26, fails(libc::ENOPROTOOPT)), (52, fails(libc::ENOPROTOOPT))] {
+        for (option, answer) in
+            [(7, fails(libc::ENOPROTOOPT)), (8, ALLOW), (26, fails(libc::ENOPROTOOPT)), (52, fails(libc::ENOPROTOOPT))]
+        {
             assert_eq!(inside(libc::SYS_setsockopt, &[0, 1, option]), answer, "{option}");
         }
         assert_eq!(inside(libc::SYS_getsockopt, &[0, 1, 17]), ALLOW);
@@ -286,6 +288,7 @@ mod tests {
         let counted = Request { is_memory_counted: true, may_jit: true, ..Request::default() };
         assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mmap, &[0, 0, 7, 0x21]), ALLOW);
         assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mprotect, &[0, 0, 7]), ALLOW);
+        assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_setsockopt, &[0, 1, 7]), ALLOW);
     }
 
     #[test]

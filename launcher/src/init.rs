@@ -1,5 +1,6 @@
 //! First process of the jail's namespaces.
 
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::cgroup::Groups;
@@ -111,9 +112,20 @@ fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Root> {
     // The group is this process's own by now, so that the namespace hides what lies above it.
     let groups = sys::unshare(libc::CLONE_NEWCGROUP).step("unshare");
     sys::set_hostname("plugin").step("hostname")?;
+    if !job.request.is_memory_counted {
+        shorten_queues();
+    }
     let mut built = root::build(&job.request, trees, inner_user)?;
     built.layers.push(("cgroup_namespace", groups));
     Ok(built)
+}
+
+/// What waits in queues of sockets is the kernel's memory, and without a group counts to nobody.
+fn shorten_queues() {
+    for (queue, longest) in [("core/somaxconn", "8"), ("unix/max_dgram_qlen", "1")] {
+        // Where /proc is read-only they stay as long as the kernel makes them.
+        let _ = fs::write(format!("/proc/sys/net/{queue}"), longest);
+    }
 }
 
 /// This process ends when the launcher does, which a change of the user undoes each time.

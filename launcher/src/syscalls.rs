@@ -279,7 +279,7 @@ pub(crate) fn rules(request: &Request, setting: Setting, own_pid: libc::pid_t) -
         rule(libc::SYS_sendto, vec![in_band(3)], libc::EOPNOTSUPP),
         rule(libc::SYS_sendmsg, vec![in_band(2)], libc::EOPNOTSUPP),
         rule(libc::SYS_sendmmsg, vec![in_band(3)], libc::EOPNOTSUPP),
-        rule(libc::SYS_setsockopt, none_of(2, &REFUSED_SETTINGS), libc::ENOPROTOOPT),
+        rule(libc::SYS_setsockopt, settings(request), libc::ENOPROTOOPT),
         rule(libc::SYS_getsockopt, none_of(2, &[SO_PEERPIDFD]), libc::ENOPROTOOPT),
         rule(libc::SYS_close_range, vec![Check::Masked(2, libc::CLOSE_RANGE_UNSHARE, 0)], libc::EPERM),
         rule(libc::SYS_prctl, vec![one_of(0, &[libc::PR_SET_NAME, libc::PR_GET_NAME, PR_SET_VMA])], libc::EPERM),
@@ -342,6 +342,15 @@ fn one_of(argument: u32, values: &[c_int]) -> Check {
 
 fn none_of(argument: u32, values: &[c_int]) -> Vec<Check> {
     values.iter().map(|value| Check::Not(argument, LOW, value.cast_unsigned())).collect()
+}
+
+/// Settings of sockets. Larger buffers are refused without a group that counts them, because they count to no process.
+fn settings(request: &Request) -> Vec<Check> {
+    let mut checks = none_of(2, &REFUSED_SETTINGS);
+    if !request.is_memory_counted {
+        checks.extend(none_of(2, &[libc::SO_SNDBUF]));
+    }
+    checks
 }
 
 /// Urgent bytes are a corner of Unix sockets that no plugin needs, and in which faults of the kernel were found.

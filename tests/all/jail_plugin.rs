@@ -101,6 +101,7 @@ fn a_plugin_in_service_without_namespaces_finds_only_what_is_documented() {
         "mounts",
         "path_socket",
         "planted_stat",
+        "queue_memory",
         "sockets_bytes",
         "sockets_files",
     ];

@@ -457,6 +457,40 @@ static int table_memory(void) {
     munmap((void *)p, size);
     return 1;
 }
+/* What waits in sockets is in no process's memory. */
+static int buffer_memory(void) {
+    static char block[1 << 20];
+    static int made[100][2];
+    size_t total = 0;
+    int n = 0, size = 1 << 30;
+    for (; n < 100 && total < 1UL << 30 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, made[n]); n++)
+        for (int end = 0; end < 2; end++) {
+            setsockopt(made[n][end], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+            for (ssize_t sent; total < 1UL << 30 && (sent = send(made[n][end], block, sizeof block, MSG_NOSIGNAL)) > 0;) total += sent;
+        }
+    while (n-- > 0) { close(made[n][0]); close(made[n][1]); }
+    return total >= 1UL << 30;
+}
+/* Connections that nobody accepted yet hold what was sent over them, without a descriptor. */
+static int queue_memory(void) {
+    static char block[200000];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t total = 0, most = 400UL << 20;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/queue", scratch);
+    unlink(address.sun_path);
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server < 0 || bind(server, (void *)&address, sizeof address) || listen(server, 1 << 20)) { close(server); return 0; }
+    while (total < most) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int connected = fd >= 0 && !connect(fd, (void *)&address, sizeof address);
+        for (ssize_t sent; connected && (sent = send(fd, block, sizeof block, MSG_NOSIGNAL)) > 0;) total += sent;
+        close(fd);
+        if (!connected) break;
+    }
+    close(server);
+    unlink(address.sun_path);
+    return total >= most;
+}
 static int huge_pages(void) { void *p = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return p != MAP_FAILED || errno != EPERM; }
 /* Any number of locks on one file, in memory that the kernel counts to nobody. */
 static int range_locks(void) {
@@ -550,7 +584,7 @@ static const struct { const char *name; int (*try)(void); } ATTEMPTS[] = {
     A(keep_alive), A(let_trace), A(ambient), A(set_mm), A(write_execute), A(gain_execute), A(much_memory),
     A(shared_memory), A(many_descriptors), A(big_file), A(many_files), A(many_threads), A(environment), A(own_environ),
     A(old_shared_memory), A(semaphores), A(message_queue), A(posix_queue), A(machine_name), A(planted_stat),
-    A(more_tables), A(own_table), A(zero_memory), A(table_memory), A(huge_pages), A(range_locks), A(pair_datagram),
+    A(more_tables), A(own_table), A(zero_memory), A(table_memory), A(buffer_memory), A(queue_memory), A(huge_pages), A(range_locks), A(pair_datagram),
     A(out_of_band), A(socket_filter), A(peer_process), A(group_of_others), A(sockets_files), A(sockets_bytes),
     A(sockets_strange), A(sockets_rights), A(give_descriptors),
     A(ok_threads), A(ok_scratch), A(ok_socket), A(ok_pair), A(ok_null), A(ok_status), A(ok_events), A(ok_signals),
