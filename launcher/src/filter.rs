@@ -57,6 +57,15 @@ pub(crate) fn program(request: &Request, setting: Setting, secret: u64, image: B
         jump(JUMP_GREATER_EQUAL, FOREIGN_FROM, 0, 1),
         answer(END_PROCESS),
     ];
+    let exec = Rule {
+        number: libc::SYS_execveat,
+        checks: vec![Check::Exactly(0, descriptor), Check::Exactly(4, flags)],
+        otherwise: libc::EPERM,
+    };
+    // First, because the kernel remembers which calls always pass, and asks the program about the others only.
+    for rule in syscalls::rules(request, setting, sys::own_pid()).iter().chain([&exec]) {
+        program.extend(block(rule));
+    }
     let mut add = |numbers: &[libc::c_long], then: u32| {
         for number in numbers {
             program.extend([jump(JUMP_EQUAL, low(number.cast_unsigned()), 0, 1), answer(then)]);
@@ -71,14 +80,6 @@ pub(crate) fn program(request: &Request, setting: Setting, secret: u64, image: B
     }
     add(&syscalls::FALLBACK, FAIL | libc::ENOSYS.cast_unsigned());
     add(&syscalls::HOSTILE, END_PROCESS);
-    let exec = Rule {
-        number: libc::SYS_execveat,
-        checks: vec![Check::Exactly(0, descriptor), Check::Exactly(4, flags)],
-        otherwise: libc::EPERM,
-    };
-    for rule in syscalls::rules(request, setting, sys::own_pid()).iter().chain([&exec]) {
-        program.extend(block(rule));
-    }
     program.push(answer(FAIL | libc::EPERM.cast_unsigned()));
     program
 }
@@ -249,18 +250,36 @@ mod tests {
         let thread = 0x3D_0F00;
         assert_eq!(inside(libc::SYS_clone, &[thread]), ALLOW);
         assert_eq!(inside(libc::SYS_clone, &[thread | 0x1000_0000]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_clone, &[thread & !0x400]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_close_range, &[3, 9, 4]), ALLOW);
+        assert_eq!(inside(libc::SYS_close_range, &[3, 9, 2]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_clone, &[17]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_socket, &[1, 2]), ALLOW);
         assert_eq!(inside(libc::SYS_socket, &[2, 1]), fails(libc::EAFNOSUPPORT));
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
         assert_eq!(inside(libc::SYS_ioctl, &[0, 0x5412]), fails(libc::ENOTTY));
         assert_eq!(inside(libc::SYS_ioctl, &[0, 1 << 32 | 0x5412]), fails(libc::ENOTTY));
-        assert_eq!(inside(libc::SYS_fcntl, &[0, 8, 1]), fails(libc::EPERM));
+        for (command, answer) in
+            [(1, ALLOW), (6, fails(libc::EPERM)), (8, fails(libc::EPERM)), (37, fails(libc::EPERM))]
+        {
+            assert_eq!(inside(libc::SYS_fcntl, &[0, command, 1]), answer, "{command}");
+        }
+        for (option, answer) in
+            [(7, fails(libc::ENOPROTOOPT)), (8, ALLOW), (26, fails(libc::ENOPROTOOPT)), (52, fails(libc::ENOPROTOOPT))]
+        {
+            assert_eq!(inside(libc::SYS_setsockopt, &[0, 1, option]), answer, "{option}");
+        }
+        assert_eq!(inside(libc::SYS_getsockopt, &[0, 1, 17]), ALLOW);
+        assert_eq!(inside(libc::SYS_getsockopt, &[0, 1, 77]), fails(libc::ENOPROTOOPT));
+        assert_eq!(inside(libc::SYS_sendmsg, &[0, 0, 0x4000]), ALLOW);
+        assert_eq!(inside(libc::SYS_sendmsg, &[0, 0, 0x4001]), fails(libc::EOPNOTSUPP));
+        assert_eq!(inside(libc::SYS_sendto, &[0, 0, 0, 1]), fails(libc::EOPNOTSUPP));
         assert_eq!(inside(libc::SYS_prlimit64, &[1]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 3]), ALLOW);
         assert_eq!(inside(libc::SYS_mprotect, &[0, 0, 5]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 2]), ALLOW);
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 5, 2]), fails(libc::EPERM));
+        assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 0x4_0022]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 7, 2]), fails(libc::EPERM));
         assert_eq!(inside(libc::SYS_mmap, &[0, 0, 3, 0x21]), fails(libc::EPERM));
         let dynamic = Request { is_dynamic: true, ..Request::default() };
@@ -269,6 +288,7 @@ mod tests {
         let counted = Request { is_memory_counted: true, may_jit: true, ..Request::default() };
         assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mmap, &[0, 0, 7, 0x21]), ALLOW);
         assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_mprotect, &[0, 0, 7]), ALLOW);
+        assert_eq!(ask(Setting::OwnUsers, &counted, libc::SYS_setsockopt, &[0, 1, 7]), ALLOW);
     }
 
     #[test]
@@ -280,8 +300,10 @@ mod tests {
         assert_eq!(ask(libc::SYS_kill, &[own + 1]), fails(libc::EPERM));
         assert_eq!(ask(libc::SYS_tkill, &[own]), fails(libc::EPERM));
         assert_eq!(ask(libc::SYS_connect, &[]), fails(libc::EPERM));
-        assert_eq!(ask(libc::SYS_socket, &[1, 2]), fails(libc::EAFNOSUPPORT));
-        assert_eq!(ask(libc::SYS_socket, &[1, 0x80801]), ALLOW);
+        for number in [libc::SYS_socket, libc::SYS_socketpair] {
+            assert_eq!(ask(number, &[1, 2]), fails(libc::EAFNOSUPPORT));
+            assert_eq!(ask(number, &[1, 0x80801]), ALLOW);
+        }
         let connects = Request { may_connect: true, ..Request::default() };
         assert_eq!(super::tests::ask(Setting::NoNamespaces, &connects, libc::SYS_connect, &[]), ALLOW);
     }

@@ -1,5 +1,6 @@
 //! First process of the jail's namespaces.
 
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::cgroup::Groups;
@@ -9,7 +10,7 @@ use crate::host::State;
 use crate::job::Job;
 use crate::launch::INNER_USER;
 use crate::plugin;
-use crate::root::{self, Trees};
+use crate::root::{self, Root, Trees};
 use crate::supervise;
 use crate::sys;
 
@@ -45,8 +46,8 @@ const STEPS: [&str; 14] = [
 /// Builds the jail, starts the plugin in it and waits for it.
 pub(crate) fn run(job: &mut Job, socket: &OwnedFd, trees: &Trees, setting: Setting) -> ! {
     wait_for_word(job, socket);
-    let amenities = match build(job, trees, setting) {
-        Ok(amenities) => amenities,
+    let built = match build(job, trees, setting) {
+        Ok(built) => built,
         Err(fault) => {
             let message = format!("{}\0{}\0{}", fault.step, fault.errno, fault.place);
             // The launcher sees the end of this process in any case.
@@ -58,8 +59,12 @@ pub(crate) fn run(job: &mut Job, socket: &OwnedFd, trees: &Trees, setting: Setti
         job.host.in_force("user_namespace", "");
     }
     job.host.in_force("namespaces", "");
-    for (layer, outcome) in amenities {
+    for (layer, outcome) in built.layers {
         job.host.layer(layer, outcome, State::Reduced);
+    }
+    if let Some(sockets) = built.sockets {
+        job.host.hand_over("sockets", sockets.directory.as_fd());
+        job.host.hand_over("listener", sockets.listener.as_fd());
     }
     let started = start(job, setting);
     match started {
@@ -95,7 +100,7 @@ pub(crate) fn wait_for_word(job: &mut Job, socket: &OwnedFd) {
 }
 
 /// Everything that needs rights over the new namespaces.
-fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Vec<(&'static str, Outcome<()>)>> {
+fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Root> {
     let inner_user = match job.request.user {
         Some(user) if setting == Setting::HostUsers => user,
         _ => INNER_USER,
@@ -107,9 +112,20 @@ fn build(job: &Job, trees: &Trees, setting: Setting) -> Outcome<Vec<(&'static st
     // The group is this process's own by now, so that the namespace hides what lies above it.
     let groups = sys::unshare(libc::CLONE_NEWCGROUP).step("unshare");
     sys::set_hostname("plugin").step("hostname")?;
-    let mut amenities = root::build(&job.request, trees, inner_user)?;
-    amenities.push(("cgroup_namespace", groups));
-    Ok(amenities)
+    if !job.request.is_memory_counted {
+        shorten_queues();
+    }
+    let mut built = root::build(&job.request, trees, inner_user)?;
+    built.layers.push(("cgroup_namespace", groups));
+    Ok(built)
+}
+
+/// What waits in queues of sockets is the kernel's memory, and without a group counts to nobody.
+fn shorten_queues() {
+    for (queue, longest) in [("core/somaxconn", "8"), ("unix/max_dgram_qlen", "1")] {
+        // Where /proc is read-only they stay as long as the kernel makes them.
+        let _ = fs::write(format!("/proc/sys/net/{queue}"), longest);
+    }
 }
 
 /// This process ends when the launcher does, which a change of the user undoes each time.

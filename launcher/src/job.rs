@@ -39,7 +39,7 @@ pub(crate) struct Request {
     pub(crate) environment: Vec<CString>,
     /// Directories and files to show read-only at their own paths.
     pub(crate) binds: Vec<String>,
-    /// Directory for sockets, shown at its own path.
+    /// Directory for sockets; with namespaces, a file system of its own at this path.
     pub(crate) sockets: Option<String>,
     /// User of the host system to run as; only a host that is the machine's root gives one.
     pub(crate) user: Option<u32>,

@@ -6,7 +6,7 @@ use crate::fault::{Fault, Outcome, Step};
 use crate::host::{Host, State};
 use crate::init::Setting;
 use crate::job::Request;
-use crate::root::DEVICES;
+use crate::root::devices;
 use crate::sys;
 
 const EXECUTE: u64 = 1;
@@ -88,7 +88,7 @@ fn restrict(request: &Request, setting: Setting, version: i64) -> Outcome<()> {
     if let Some(sockets) = &request.sockets {
         allow(sockets, SOCKETS)?;
     }
-    for device in DEVICES {
+    for device in devices(request) {
         // Devices are a convenience: one that is not there is not allowed.
         let _ = allow(device, READ_FILE | WRITE_FILE);
     }

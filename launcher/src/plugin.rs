@@ -32,6 +32,8 @@ fn become_plugin(job: &mut Job, setting: Setting) -> Outcome<Never> {
     if setting == Setting::NoNamespaces {
         confine::drop_rights(&job.host, &job.request, setting)?;
     }
+    // A group of its own: what the plugin sends to its group must not reach the launcher, which is in another one.
+    sys::new_session().step("session")?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0).step("parent_death_signal")?;
     if job.host_is_gone() {
         sys::leave(0);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::fault::{Fault, Outcome, Step};
@@ -9,7 +10,15 @@ use crate::job::Request;
 use crate::sys;
 
 /// Device files that programs can't do without, and that give nothing away.
-pub(crate) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+const DEVICES: [&str; 4] = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// Shared mappings of it are memory that counts to no process: only where a group counts it.
+const ZERO: &str = "/dev/zero";
+
+/// The devices of a plugin.
+pub(crate) fn devices(request: &Request) -> impl Iterator<Item = &'static str> {
+    DEVICES.into_iter().chain(request.is_memory_counted.then_some(ZERO))
+}
 
 /// Places that exist on every system, where the new root can be mounted until it is one.
 const STAGES: [&str; 5] = ["/tmp", "/run", "/proc", "/dev", "/usr"];
@@ -33,26 +42,39 @@ const LINKS: [(&str, &str); 4] = [
 #[derive(Default)]
 pub(crate) struct Trees {
     binds: Vec<Option<OwnedFd>>,
-    sockets: Option<OwnedFd>,
 }
+
+/// What has been built.
+pub(crate) struct Root {
+    /// Layers that are no reason to stop.
+    pub(crate) layers: Vec<(&'static str, Outcome<()>)>,
+    pub(crate) sockets: Option<Sockets>,
+}
+
+/// The plugin's socket directory, for the host, which sees nothing of the jail's mounts otherwise.
+pub(crate) struct Sockets {
+    pub(crate) directory: OwnedFd,
+    /// The host's own socket in it.
+    pub(crate) listener: OwnedFd,
+}
+
+/// The socket directory's options: enough for sockets and the files by which go-plugin looks for free names.
+const SOCKETS_LIMITS: &str = "size=64k,nr_inodes=256";
 
 impl Trees {
     /// What can't be copied here, the init copies with the rights it has in its own namespaces.
     pub(crate) fn copy(request: &Request) -> Self {
-        Self {
-            binds: request.binds.iter().map(|path| sys::copy_tree(path).ok()).collect(),
-            sockets: request.sockets.as_ref().and_then(|path| sys::copy_tree(path).ok()),
-        }
+        Self { binds: request.binds.iter().map(|path| sys::copy_tree(path).ok()).collect() }
     }
 }
 
-/// Builds it in these steps, and answers the layers that are no reason to stop:
+/// Builds it in these steps:
 ///
 /// 1. nothing that is mounted from now on reaches the host, and the other way round;
 /// 2. an empty file system in memory becomes the root, with the old root below it;
 /// 3. what the plugin may see is attached;
 /// 4. the old root is detached, and the new one made read-only.
-pub(crate) fn build(request: &Request, trees: &Trees, user: u32) -> Outcome<Vec<(&'static str, Outcome<()>)>> {
+pub(crate) fn build(request: &Request, trees: &Trees, user: u32) -> Outcome<Root> {
     sys::mount(None, "/", libc::MS_REC | libc::MS_PRIVATE, "").step("mount_private")?;
     enter_new_root()?;
     let tmp = format!("size={},nr_inodes=4096,mode=700,uid={user},gid={user}", request.tmp_bytes.max(4096));
@@ -62,15 +84,25 @@ pub(crate) fn build(request: &Request, trees: &Trees, user: u32) -> Outcome<Vec<
         let copy = trees.binds.get(index).and_then(Option::as_ref);
         attach(path, copy, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV).map_err(|fault| named(fault, "bind"))?;
     }
-    if let Some(path) = &request.sockets {
-        let attributes = ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
-        attach(path, trees.sockets.as_ref(), attributes).map_err(|fault| named(fault, "sockets"))?;
-    }
-    let layers = vec![("proc", mount_proc()), ("devices", attach_devices())];
+    let sockets = request.sockets.as_ref().map(|path| make_sockets(path, user)).transpose()?;
+    let layers = vec![("proc", mount_proc()), ("devices", attach_devices(request))];
     sys::detach(c"/old").step("detach_root")?;
     fs::remove_dir("/old").step("detach_root")?;
     sys::mount(None, "/", libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | INERT, "").step("seal_root")?;
-    Ok(layers)
+    Ok(Root { layers, sockets })
+}
+
+/// A small file system of its own for sockets: what a plugin puts there takes no place of the host's.
+fn make_sockets(path: &str, user: u32) -> Outcome<Sockets> {
+    make_directory(path)?;
+    let options = format!("{SOCKETS_LIMITS},mode=700,uid={user},gid={user}");
+    sys::mount(Some(c"tmpfs"), path, INERT, &options).step_at("sockets", path)?;
+    let directory = sys::open_place(path).step_at("sockets", path)?;
+    let place = format!("{path}/host@goatflow");
+    let listener = UnixListener::bind(&place).step_at("sockets", &place)?;
+    // Nobody but the plugin's user gets into the directory.
+    open_to_all(&place, 0o666)?;
+    Ok(Sockets { directory, listener: listener.into() })
 }
 
 fn named(fault: Fault, step: &'static str) -> Fault {
@@ -147,12 +179,12 @@ fn mount_proc() -> Outcome<()> {
     sys::mount(Some(c"proc"), "/proc", flags, "hidepid=invisible,subset=pid").step("mount_proc")
 }
 
-fn attach_devices() -> Outcome<()> {
+fn attach_devices(request: &Request) -> Outcome<()> {
     make_directory("/dev")?;
     for (link, target) in LINKS {
         std::os::unix::fs::symlink(target, link).step_at("device", link)?;
     }
-    for device in DEVICES {
+    for device in devices(request) {
         attach(device, None, ATTR_NOSUID | ATTR_NOEXEC).map_err(|fault| named(fault, "device"))?;
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(crate) const ALWAYS: [c_long; COMMON.len() + OF_MACHINE.len()] = {
     all
 };
 
-const COMMON: [c_long; 141] = [
+const COMMON: [c_long; 135] = [
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_pread64,
@@ -51,7 +51,6 @@ const COMMON: [c_long; 141] = [
     libc::SYS_lseek,
     libc::SYS_openat,
     libc::SYS_close,
-    libc::SYS_close_range,
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_pipe2,
@@ -161,15 +160,10 @@ const COMMON: [c_long; 141] = [
     libc::SYS_accept4,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
-    libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
     libc::SYS_shutdown,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_sendmmsg,
-    libc::SYS_sendto,
     libc::SYS_getrlimit,
     libc::SYS_setrlimit,
     libc::SYS_pkey_alloc,
@@ -281,7 +275,13 @@ pub(crate) fn rules(request: &Request, setting: Setting, own_pid: libc::pid_t) -
     let mut rules = vec![
         rule(libc::SYS_clone, vec![threads_only()], libc::EPERM),
         rule(libc::SYS_socket, sockets(setting), libc::EAFNOSUPPORT),
-        rule(libc::SYS_socketpair, vec![is(0, libc::AF_UNIX)], libc::EAFNOSUPPORT),
+        rule(libc::SYS_socketpair, sockets(setting), libc::EAFNOSUPPORT),
+        rule(libc::SYS_sendto, vec![in_band(3)], libc::EOPNOTSUPP),
+        rule(libc::SYS_sendmsg, vec![in_band(2)], libc::EOPNOTSUPP),
+        rule(libc::SYS_sendmmsg, vec![in_band(3)], libc::EOPNOTSUPP),
+        rule(libc::SYS_setsockopt, settings(request), libc::ENOPROTOOPT),
+        rule(libc::SYS_getsockopt, none_of(2, &[SO_PEERPIDFD]), libc::ENOPROTOOPT),
+        rule(libc::SYS_close_range, vec![Check::Masked(2, libc::CLOSE_RANGE_UNSHARE, 0)], libc::EPERM),
         rule(libc::SYS_prctl, vec![one_of(0, &[libc::PR_SET_NAME, libc::PR_GET_NAME, PR_SET_VMA])], libc::EPERM),
         rule(libc::SYS_ioctl, vec![Check::OneOf(1, IOCTLS.to_vec())], libc::ENOTTY),
         rule(libc::SYS_fcntl, vec![one_of(1, &FCNTLS)], libc::EPERM),
@@ -301,23 +301,30 @@ pub(crate) fn rules(request: &Request, setting: Setting, own_pid: libc::pid_t) -
 
 const PR_SET_VMA: c_int = 0x5356_4D41;
 
+/// Programs that the kernel compiles and runs for each message, and descriptors of processes outside.
+const REFUSED_SETTINGS: [c_int; 5] = [
+    libc::SO_ATTACH_FILTER,
+    libc::SO_ATTACH_BPF,
+    libc::SO_ATTACH_REUSEPORT_CBPF,
+    libc::SO_ATTACH_REUSEPORT_EBPF,
+    SO_PASSPIDFD,
+];
+
+const SO_PASSPIDFD: c_int = 76;
+const SO_PEERPIDFD: c_int = 77;
+
 /// Terminals are asked whether they are some, sockets how much they hold; nothing is ever typed into a terminal.
 const IOCTLS: [u32; 6] = [0x5421, 0x5451, 0x5450, 0x541B, 0x5401, 0x5413];
 
-/// Not those that name a process which then gets signals.
-const FCNTLS: [c_int; 13] = [
+/// Not those that name a process which then gets signals. Not locks on parts of files either: there can be any number of
+/// them, and the kernel counts their memory to nobody. `flock` makes one for an open file.
+const FCNTLS: [c_int; 7] = [
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
     libc::F_SETFL,
-    libc::F_GETLK,
-    libc::F_SETLK,
-    libc::F_SETLKW,
-    libc::F_OFD_GETLK,
-    libc::F_OFD_SETLK,
-    libc::F_OFD_SETLKW,
     libc::F_GETPIPE_SZ,
 ];
 
@@ -333,7 +340,25 @@ fn one_of(argument: u32, values: &[c_int]) -> Check {
     Check::OneOf(argument, values.iter().map(|value| value.cast_unsigned()).collect())
 }
 
-/// No process, no namespace: only threads.
+fn none_of(argument: u32, values: &[c_int]) -> Vec<Check> {
+    values.iter().map(|value| Check::Not(argument, LOW, value.cast_unsigned())).collect()
+}
+
+/// Settings of sockets. Larger buffers are refused without a group that counts them, because they count to no process.
+fn settings(request: &Request) -> Vec<Check> {
+    let mut checks = none_of(2, &REFUSED_SETTINGS);
+    if !request.is_memory_counted {
+        checks.extend(none_of(2, &[libc::SO_SNDBUF]));
+    }
+    checks
+}
+
+/// Urgent bytes are a corner of Unix sockets that no plugin needs, and in which faults of the kernel were found.
+fn in_band(flags: u32) -> Check {
+    Check::Masked(flags, libc::MSG_OOB.cast_unsigned(), 0)
+}
+
+/// No process, no namespace: only threads, which share their descriptors because the limit on those counts for each table.
 fn threads_only() -> Check {
     let namespaces = libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
@@ -343,7 +368,7 @@ fn threads_only() -> Check {
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | CLONE_NEWTIME;
-    let thread = libc::CLONE_THREAD.cast_unsigned();
+    let thread = (libc::CLONE_THREAD | libc::CLONE_FILES).cast_unsigned();
     Check::Masked(0, thread | namespaces.cast_unsigned(), thread)
 }
 
@@ -360,10 +385,10 @@ fn sockets(setting: Setting) -> Vec<Check> {
 
 const WRITE_AND_EXECUTE: u32 = (libc::PROT_WRITE | libc::PROT_EXEC).cast_unsigned();
 
-/// Memory is writable or executable, not both; without a group that counts it, it is not shared with nobody either,
-/// because such memory counts to no process.
+/// Memory is writable or executable, not both, and not from the machine's store of huge pages, which counts to nobody.
+/// Without a group that counts it, it is not shared with nobody either, because such memory counts to no process.
 fn mappings(request: &Request) -> Vec<Check> {
-    let mut checks = Vec::new();
+    let mut checks = vec![Check::Masked(3, libc::MAP_HUGETLB.cast_unsigned(), 0)];
     match (request.may_jit, request.is_dynamic) {
         (true, _) => {}
         (false, true) => checks.push(Check::Not(2, WRITE_AND_EXECUTE, WRITE_AND_EXECUTE)),

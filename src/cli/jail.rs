@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Show the libraries of the system read-only, which dynamic programs need.
     #[arg(long)]
     system_libraries: bool,
-    /// Directory for the program's sockets, at the same path inside and outside.
+    /// Directory for the program's sockets; with namespaces it is at `/proc/PID/root/DIRECTORY`, seen from outside.
     #[arg(long, value_name = "DIRECTORY")]
     sockets: Option<PathBuf>,
     /// Pass a variable.

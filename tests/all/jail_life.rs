@@ -1,7 +1,9 @@
 //! Beginning and end of jailed programs: nothing outlives its host, nothing is left behind, abuse stops at its limits.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,8 +13,8 @@ use goatflow_plugin::runtime::process::jail::{Image, Jail, JailExit, JailSpec, J
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use super::jail_support::{Tools, finish, is_root, run, start, words};
-use super::support::PATIENCE;
+use super::jail_support::{ORDINARY, Tools, as_ordinary_user, everybody, finish, is_root, run, start, words};
+use super::support::{PATIENCE, until};
 
 const fn code(code: i32) -> JailExit {
     JailExit { code: Some(code), signal: None, out_of_memory: false }
@@ -156,10 +158,10 @@ fn threads_start_programs_at_once() {
 }
 
 /// Starts a host of its own that runs `command` behind "--", and answers it with the program's process and launcher.
-fn host(tools: &Tools, wrapper: &str) -> (std::process::Child, Vec<u32>) {
+fn host(tools: &Tools, wrapper: &str, what: &str) -> (std::process::Child, Vec<u32>) {
     let mut command = Command::new("sh");
     command.args(["-c", wrapper, "sh"]).arg(tools.path("goatflow-plugin")).args(["jail", "run", "--"]);
-    command.arg(tools.path("abuse")).arg("wait").stdout(Stdio::piped());
+    command.arg(tools.path("abuse")).arg(what).stdout(Stdio::piped());
     let mut host = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(host.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -183,7 +185,7 @@ fn children(pid: u32) -> Vec<u32> {
 #[test]
 fn nothing_outlives_a_host_that_is_killed() {
     let tools = Tools::new();
-    let (mut host, pids) = host(&tools, "exec \"$@\"");
+    let (mut host, pids) = host(&tools, "exec \"$@\"", "wait");
     let processes: Vec<OwnedFd> = pids.iter().copied().map(process).collect();
     let number = host.id();
     host.kill().unwrap();
@@ -342,18 +344,103 @@ fn a_dynamic_program_runs_with_the_libraries_shown_to_it() {
 }
 
 #[test]
-fn sockets_and_places_are_at_the_same_path_inside() {
+fn sockets_are_in_a_small_file_system_of_their_own() {
     let tools = Tools::new();
     let sockets = tools.directory("sockets", rustix::process::getuid().as_raw());
-    let mut spec = JailSpec::new(tools.image("probe"));
-    spec.arguments = ["probe", "161"].map(str::to_owned).to_vec();
+    let mut spec = tools.abuse(&["sockets", &sockets]);
     spec.sockets = Some(sockets.clone().into());
-    let child = start(&spec);
+    let mut child = start(&spec);
+    assert_eq!(child.report().layer("sockets").unwrap().state, LayerState::Ok);
+    let inside = child.take_sockets().unwrap();
+    let mut output = await_line(&mut child);
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let numbers: Vec<u32> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!((100..256).contains(&numbers[0]) && numbers[1] == 64 << 10, "{line}");
+    // Both directions: the host reaches the plugin's socket, and the plugin the host's.
+    let place = format!("/proc/self/fd/{}/s", inside.directory.as_raw_fd());
+    let mut text = String::new();
+    UnixStream::connect(place).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "plugin");
+    let (mut caller, _) = UnixListener::from(inside.listener).accept().unwrap();
+    let peer = rustix::net::sockopt::socket_peercred(&caller).unwrap();
+    assert_eq!(peer.uid.as_raw(), child.user().unwrap_or(rustix::process::getuid().as_raw()));
+    text.clear();
+    caller.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "caller");
     assert_eq!(child.wait(Some(PATIENCE)).unwrap(), Some(code(0)));
-    if is_root() {
-        use std::os::unix::fs::MetadataExt;
-        assert_eq!(Some(std::fs::metadata(sockets).unwrap().uid()), child.user());
+    // Nothing of all that is in the host's directory, which is not even the plugin's.
+    assert_eq!(std::fs::read_dir(&sockets).unwrap().count(), 0);
+    assert_eq!(std::fs::metadata(sockets).unwrap().uid(), rustix::process::getuid().as_raw());
+}
+
+#[test]
+fn without_namespaces_the_socket_directory_is_the_hosts() {
+    let tools = Tools::new();
+    for (who, prefix) in everybody() {
+        let user = if who == "root" { 0 } else { ORDINARY };
+        let sockets = tools.directory(&format!("sockets-{user}"), user);
+        let mut command = prefix;
+        command.extend([tools.text("restrict"), "namespaces".into(), tools.text("goatflow-plugin")]);
+        command.extend(words(&format!("jail run --level 2 --sockets {sockets} --")));
+        command.extend([tools.text("abuse"), "socket".to_owned(), sockets.clone()]);
+        assert_eq!(run(&command).status.code(), Some(0), "{who}");
+        let owner = std::fs::metadata(std::path::Path::new(&sockets).join("s")).unwrap().uid();
+        // A user of its own where there can be one.
+        assert_eq!(owner == user, who != "root", "{who}: {owner}");
     }
+}
+
+#[test]
+fn a_program_that_stops_its_group_stops_itself_only() {
+    let tools = Tools::new();
+    // Newer versions of Landlock keep signals in, too.
+    let restrict = format!("{} {} landlock", as_ordinary_user().join(" "), tools.text("restrict"));
+    let (mut host, pids) = host(&tools, &format!("exec {restrict} \"$@\""), "stop");
+    let state = |pid: u32| {
+        let facts = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        facts.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    };
+    until("the program to stop", || state(pids[0]) == 'T');
+    assert_ne!(state(pids[2]), 'T', "the launcher");
+    let processes: Vec<OwnedFd> = pids.iter().copied().map(process).collect();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    processes.iter().for_each(assert_ends);
+}
+
+#[test]
+fn a_stopped_launcher_does_not_hold_up_the_end() {
+    let tools = Tools::new();
+    let mut child = start(&tools.abuse(&["wait"]));
+    let _output = await_line(&mut child);
+    let launcher = family(child.pid().unwrap())[2];
+    kill_process(Pid::from_raw(launcher.cast_signed()).unwrap(), Signal::STOP).unwrap();
+    child.kill();
+    assert_eq!(child.wait(Some(PATIENCE)).unwrap(), Some(signal(9)));
+}
+
+#[test]
+fn memory_that_no_page_shows_is_limited_without_groups() {
+    let tools = Tools::new();
+    let mut command = as_ordinary_user();
+    command.push(tools.text("goatflow-plugin"));
+    command.extend(words("jail run --level 3 --memory 64 --"));
+    command.extend([tools.text("abuse"), "leaderless".to_owned()]);
+    // 128 and the number of SIGKILL.
+    assert_eq!(run(&command).status.code(), Some(137));
+}
+
+#[test]
+fn a_program_with_memory_to_write_code_into_needs_to_be_granted_it() {
+    let tools = Tools::new();
+    tools.build("abuse", &["-static", "-z", "execstack"]);
+    let mut spec = tools.abuse(&["exit", "5"]);
+    let error = Jail::new().unwrap().start(&spec).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::EnvironmentJailProgram);
+    assert!(error.to_string().contains("writable and executable"), "{error}");
+    spec.may_jit = true;
+    assert_eq!(finish(&mut start(&spec)).1, code(5));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod identity;
 mod jail_escape;
 mod jail_levels;
 mod jail_life;
+mod jail_plugin;
 mod jail_support;
 mod layering;
 mod native_contract;

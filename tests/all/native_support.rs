@@ -1,5 +1,6 @@
 //! Native plugins for tests: built here, loaded through a manager, and what they may leave behind.
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -157,6 +158,22 @@ pub fn life() -> Vec<u8> {
         })
     };
     LIFE.get_or_init(built).clone()
+}
+
+/// The plugin in the Go SDK that tries to get out.
+pub fn escape() -> Vec<u8> {
+    build("escape", |path| {
+        let mut command = Command::new("go");
+        command.current_dir(root().join("tests/native/escape"));
+        // Go's cache knows the files of the directory, not the one that they include: its content is a part of the options.
+        let mut hash = std::hash::DefaultHasher::new();
+        std::fs::read(root().join("tests/jail/probe.c")).unwrap().hash(&mut hash);
+        let options = format!("-O1 -w -DPROBE_IN_PLUGIN={}U", hash.finish());
+        command.env("CGO_ENABLED", "1").env("CGO_CFLAGS", options);
+        command.args(["build", "-trimpath", "-buildvcs=false", "-tags=netgo,osusergo"]);
+        command.args(["-ldflags=-s -w -linkmode external -extldflags -static", "-o"]).arg(path).arg(".");
+        command
+    })
 }
 
 /// Runs one of the tests that are ignored otherwise, in a process of its own.

@@ -4,7 +4,9 @@
  *
  * starts with attempt number FROM and prints "NUMBER NAME open|shut|works|broken DETAIL" for each. An attempt that ends the
  * process is the last one printed; whoever runs it goes on behind it. Everything tried is harmless outside the jail too,
- * in a mount namespace of its own: it asks for permission where using it would hurt. */
+ * in a mount namespace of its own: it asks for permission where using it would hurt.
+ *
+ * With PROBE_IN_PLUGIN it is a part of a plugin, which calls probe_attempt. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -46,6 +48,12 @@
 static int argument_count;
 static char **arguments;
 static const char *scratch;
+
+/* Descriptors that were open before anything of the program ran. */
+static char inherited[1024];
+__attribute__((constructor)) static void look_around(void) {
+    for (int fd = 3; fd < 1024; fd++) inherited[fd] = fcntl(fd, F_GETFD) >= 0;
+}
 
 /* Value that the harness planted, or "". */
 static const char *planted(const char *key) {
@@ -175,7 +183,7 @@ static int handle(void) {
     return fd >= 0;
 }
 static int raw_handle(void) { struct { struct file_handle head; char room[128]; } h = {.head.handle_bytes = 8, .head.handle_type = 1}; return permitted(syscall(SYS_open_by_handle_at, 0, &h, 0)); }
-static int leaked_descriptor(void) { for (int fd = 3; fd < 1024; fd++) if (fcntl(fd, F_GETFD) >= 0) return 1; return 0; }
+static int leaked_descriptor(void) { return memchr(inherited, 1, sizeof inherited) != NULL; }
 static int leaked_directory(void) { for (int fd = 3; fd < 1024; fd++) if (openat(fd, "../etc/passwd", O_RDONLY) >= 0) return 1; return 0; }
 static int shell(void) {
     char *list[] = {"sh", "-c", (char *)planted("announce"), NULL};
@@ -197,7 +205,7 @@ static int exec_again(void) {
     int fd = open("/proc/self/status", O_RDONLY);
     return fd >= 0 && (syscall(SYS_execveat, fd, "", list, NULL, AT_EMPTY_PATH), errno != EPERM && errno != ENOSYS);
 }
-static int exec_guess(void) { for (int fd = 3; fd < 16; fd++) { dup2(0, fd); syscall(SYS_execveat, fd, "", NULL, NULL, AT_EMPTY_PATH); int e = errno; close(fd); if (e != EPERM) return 1; } return 0; }
+static int exec_guess(void) { for (int fd = 200; fd < 216; fd++) { dup2(0, fd); syscall(SYS_execveat, fd, "", NULL, NULL, AT_EMPTY_PATH); int e = errno; close(fd); if (e != EPERM) return 1; } return 0; }
 static int write_image(void) { int fd = open("/proc/self/exe", O_RDWR | O_TRUNC); return fd >= 0; }
 static int write_own_text(void) { int fd = open("/proc/self/mem", O_RDWR); return fd >= 0 && pwrite(fd, "x", 1, (off_t)(uintptr_t)&nothing) == 1; }
 static int write_adj(void) { return opens("/proc/self/oom_score_adj", O_WRONLY); }
@@ -228,12 +236,82 @@ static int socket_high_bits(void) { long fd = syscall(SYS_socket, 0x100000000L |
 static int abstract_socket(void) { return connects(planted("abstract"), 1, SOCK_STREAM); }
 static int path_socket(void) { return connects(planted("socket"), 0, SOCK_STREAM); }
 static int path_datagram(void) { return connects(planted("datagram"), 0, SOCK_DGRAM); }
+static int pair_datagram(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int pair[2];
+    if (!*planted("datagram") || socketpair(AF_UNIX, SOCK_DGRAM, 0, pair)) return 0;
+    strncpy(address.sun_path, planted("datagram"), sizeof address.sun_path - 1);
+    return sendto(pair[0], "x", 1, 0, (void *)&address, sizeof address) == 1;
+}
+static int stream_pair(int pair[2]) { return !socketpair(AF_UNIX, SOCK_STREAM, 0, pair); }
+static int out_of_band(void) { int s[2]; return stream_pair(s) && send(s[0], "x", 1, MSG_OOB) == 1; }
+static int socket_filter(void) {
+    struct { unsigned short code; unsigned char a, b; unsigned k; } pass = {6, 0, 0, ~0U};
+    struct { unsigned short n; void *p; } filter = {1, &pass};
+    int s[2];
+    return stream_pair(s) && !setsockopt(s[0], SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+/* Options that give a descriptor of the process at the other end: 77 at once, 76 with each message. */
+static int peer_process(void) {
+    int s[2], found = -1;
+    socklen_t size = sizeof found;
+    if (!stream_pair(s) || !setsockopt(s[0], SOL_SOCKET, 76, &(int){1}, sizeof(int))) return 1;
+    for (int fd = 0; fd < 256; fd++) if (!getsockopt(fd, SOL_SOCKET, 77, &found, &size)) return 1;
+    return 0;
+}
+/* The directory for sockets, which only plugins have. */
+static const char *sockets(void) { return getenv("PLUGIN_UNIX_SOCKET_DIR") ? getenv("PLUGIN_UNIX_SOCKET_DIR") : planted("sockets"); }
+static int sockets_files(void) {
+    int n = 0;
+    if (!*sockets()) return 0;
+    while (n < 2000) { int fd = open(path_of("%s/f%d", sockets(), n), O_WRONLY | O_CREAT, 0600); if (fd < 0) break; close(fd); n++; }
+    for (int i = 0; i < n; i++) unlink(path_of("%s/f%d", sockets(), i));
+    return n >= 2000;
+}
+static int sockets_bytes(void) {
+    static char block[1 << 16];
+    int n = 0, fd = *sockets() ? open(path_of("%s/big", sockets()), O_WRONLY | O_CREAT, 0600) : -1;
+    while (fd >= 0 && n < 32 && write(fd, block, sizeof block) == sizeof block) n++;
+    unlink(path_of("%s/big", sockets()));
+    close(fd);
+    return n >= 32;
+}
+static int sockets_strange(void) {
+    if (!*sockets()) return 0;
+    char *p = path_of("%s/strange", sockets());
+    int n = !mkfifo(p, 0600) || !symlink("/etc/passwd", p) || !link("/proc/self/exe", p) || !mknod(p, S_IFCHR | 0600, 0x103);
+    unlink(p);
+    return n;
+}
+static int sockets_rights(void) { return *sockets() && (!chmod(sockets(), 0777) || !chown(sockets(), getuid(), getgid())); }
+/* Descriptors for the host, more than it can have; whoever runs this counts what it holds afterwards. */
+static int give_descriptors(void) {
+    struct sockaddr_un host = {.sun_family = AF_UNIX};
+    union { struct cmsghdr head; char room[CMSG_SPACE(64 * sizeof(int))]; } control;
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    if (!*sockets()) return 0;
+    snprintf(host.sun_path, sizeof host.sun_path, "%s/host@goatflow", sockets());
+    for (int turn = 0; turn < 50; turn++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (void *)&host, sizeof host)) { close(fd); break; }
+        for (int i = 0; i < 50; i++) {
+            struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+            control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(64 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+            for (int j = 0; j < 64; j++) ((int *)CMSG_DATA(&control.head))[j] = 1;
+            if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) break;
+        }
+        close(fd);
+    }
+    return 0;
+}
 static int uring(void) { char room[256] = {0}; return syscall(SYS_io_uring_setup, 1, room) >= 0; }
 static int old_aio(void) { unsigned long context = 0; return !syscall(SYS_io_setup, 1, &context); }
 
 /* Processes */
 static int signal_host(void) { return !kill(host(), 0); }
 static int signal_all(void) { return !kill(-1, 0); }
+static int group_of_others(void) { return getpgrp() != getpid() || getsid(0) != getpid(); }
 static int signal_thread(void) { return !syscall(SYS_tgkill, host(), host(), 0); }
 static int signal_tkill(void) { return !syscall(SYS_tkill, host(), 0); }
 static int signal_queue(void) { siginfo_t info = {.si_code = SI_QUEUE}; return !syscall(SYS_rt_sigqueueinfo, host(), 0, &info); }
@@ -353,7 +431,79 @@ static int memory(int flags) {
 }
 static int much_memory(void) { return memory(MAP_PRIVATE); }
 static int shared_memory(void) { return memory(MAP_SHARED); }
-static int many_descriptors(void) { int n = 0; while (n < 2000 && dup(0) >= 0) n++; for (int fd = 3; fd < 2100; fd++) close(fd); return n >= 2000; }
+static int many_descriptors(void) { static int made[2000]; int n = 0; while (n < 2000 && (made[n] = dup(0)) >= 0) n++; for (int i = 0; i < n; i++) close(made[i]); return n >= 2000; }
+/* A thread with descriptors of its own, which a limit on each table does not count together. */
+static int leaves(void *unused) { syscall(SYS_exit, 0); return 0; }
+static int more_tables(void) { static char stack[16384] __attribute__((aligned(16))); return clone(leaves, stack + sizeof stack, CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD, NULL) > 0; }
+static int own_table(void) { return !syscall(SYS_close_range, 2000000U, 2000001U, 2U); }
+/* Memory that no process shows: its pages are given away, but not given back. */
+static int zero_memory(void) {
+    size_t size = 2UL << 30, step = 1 << 20;
+    int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    char *p = fd < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) close(fd);
+    if (p == MAP_FAILED) return 0;
+    for (size_t at = 0; at < size; at += step) { memset(p + at, 1, step); madvise(p + at, step, MADV_DONTNEED); }
+    munmap(p, size);
+    return 1;
+}
+/* Two gigabytes of tables for memory that is not there. */
+static int table_memory(void) {
+    size_t size = 1UL << 40;
+    volatile char *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return 0;
+    madvise((void *)p, size, MADV_NOHUGEPAGE);
+    for (size_t at = 0; at < size; at += 2 << 20) (void)p[at];
+    munmap((void *)p, size);
+    return 1;
+}
+/* What waits in sockets is in no process's memory. */
+static int buffer_memory(void) {
+    static char block[1 << 20];
+    static int made[100][2];
+    size_t total = 0;
+    int n = 0, size = 1 << 30;
+    for (; n < 100 && total < 1UL << 30 && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, made[n]); n++)
+        for (int end = 0; end < 2; end++) {
+            setsockopt(made[n][end], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+            for (ssize_t sent; total < 1UL << 30 && (sent = send(made[n][end], block, sizeof block, MSG_NOSIGNAL)) > 0;) total += sent;
+        }
+    while (n-- > 0) { close(made[n][0]); close(made[n][1]); }
+    return total >= 1UL << 30;
+}
+/* Connections that nobody accepted yet hold what was sent over them, without a descriptor. */
+static int queue_memory(void) {
+    static char block[200000];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t total = 0, most = 400UL << 20;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/queue", scratch);
+    unlink(address.sun_path);
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (server < 0 || bind(server, (void *)&address, sizeof address) || listen(server, 1 << 20)) { close(server); return 0; }
+    while (total < most) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int connected = fd >= 0 && !connect(fd, (void *)&address, sizeof address);
+        for (ssize_t sent; connected && (sent = send(fd, block, sizeof block, MSG_NOSIGNAL)) > 0;) total += sent;
+        close(fd);
+        if (!connected) break;
+    }
+    close(server);
+    unlink(address.sun_path);
+    return total >= most;
+}
+static int huge_pages(void) { void *p = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return p != MAP_FAILED || errno != EPERM; }
+/* Any number of locks on one file, in memory that the kernel counts to nobody. */
+static int range_locks(void) {
+    char *p = path_of("%s/locked", scratch);
+    struct flock lock = {.l_type = F_WRLCK, .l_start = 2, .l_len = 1};
+    int fd = open(p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int n = fd >= 0 && (!fcntl(fd, F_SETLK, &lock) || !fcntl(fd, F_OFD_SETLK, &lock) || !fcntl(fd, F_SETLKW, &lock) || !fcntl(fd, F_OFD_SETLKW, &lock));
+    int e = errno;
+    unlink(p);
+    close(fd);
+    errno = e;
+    return n;
+}
 static int big_file(void) {
     char *p = path_of("%s/big", scratch);
     static char block[1 << 20];
@@ -400,7 +550,7 @@ static int ok_socket(void) {
     return server >= 0 && !bind(server, (void *)&address, sizeof address) && !listen(server, 4) && !unlink(address.sun_path);
 }
 static int ok_pair(void) { int s[2]; char c; return !socketpair(AF_UNIX, SOCK_STREAM, 0, s) && send(s[0], "x", 1, 0) == 1 && recv(s[1], &c, 1, 0) == 1; }
-static int ok_null(void) { return opens("/dev/null", O_WRONLY) && opens("/dev/urandom", O_RDONLY) && opens("/dev/zero", O_RDONLY); }
+static int ok_null(void) { return opens("/dev/null", O_WRONLY) && opens("/dev/urandom", O_RDONLY); }
 static int ok_status(void) { return opens("/proc/self/status", O_RDONLY) && has_entry("/proc/self/fd", "1"); }
 static int ok_events(void) { int e = epoll_create1(0), v = eventfd(1, 0); struct epoll_event event = {.events = EPOLLIN}; return !epoll_ctl(e, EPOLL_CTL_ADD, v, &event) && epoll_wait(e, &event, 1, 1000) == 1; }
 static volatile sig_atomic_t caught;
@@ -434,27 +584,41 @@ static const struct { const char *name; int (*try)(void); } ATTEMPTS[] = {
     A(keep_alive), A(let_trace), A(ambient), A(set_mm), A(write_execute), A(gain_execute), A(much_memory),
     A(shared_memory), A(many_descriptors), A(big_file), A(many_files), A(many_threads), A(environment), A(own_environ),
     A(old_shared_memory), A(semaphores), A(message_queue), A(posix_queue), A(machine_name), A(planted_stat),
+    A(more_tables), A(own_table), A(zero_memory), A(table_memory), A(buffer_memory), A(queue_memory), A(huge_pages), A(range_locks), A(pair_datagram),
+    A(out_of_band), A(socket_filter), A(peer_process), A(group_of_others), A(sockets_files), A(sockets_bytes),
+    A(sockets_strange), A(sockets_rights), A(give_descriptors),
     A(ok_threads), A(ok_scratch), A(ok_socket), A(ok_pair), A(ok_null), A(ok_status), A(ok_events), A(ok_signals),
     A(ok_timer), A(ok_memory), A(ok_input), A(ok_random),
 };
 
-int main(int count, char **list) {
+/* Makes one attempt: "open", "shut", "works" or "broken"; NULL for a number that is none. */
+const char *probe_attempt(int number, int count, char **list) {
+    if (number < 0 || number >= (int)(sizeof ATTEMPTS / sizeof *ATTEMPTS)) return NULL;
     argument_count = count;
     arguments = list;
     scratch = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-    /* Where it is allowed at all. */
     if (chdir(scratch)) {}
+    errno = 0;
+    int succeeded = ATTEMPTS[number].try();
+    return !strncmp(ATTEMPTS[number].name, "ok_", 3) ? (succeeded ? "works" : "broken") : (succeeded ? "open" : "shut");
+}
+
+const char *probe_name(int number) {
+    return number >= 0 && number < (int)(sizeof ATTEMPTS / sizeof *ATTEMPTS) ? ATTEMPTS[number].name : NULL;
+}
+
+#ifndef PROBE_IN_PLUGIN
+int main(int count, char **list) {
     int total = sizeof ATTEMPTS / sizeof *ATTEMPTS;
     for (int i = count > 1 ? atoi(list[1]) : 0; i < total; i++) {
-        int is_control = !strncmp(ATTEMPTS[i].name, "ok_", 3);
         /* Said before, so that the one that ends the process is known. */
         dprintf(1, "%d %s ", i, ATTEMPTS[i].name);
-        errno = 0;
-        int succeeded = ATTEMPTS[i].try();
-        dprintf(1, "%s %d\n", is_control ? (succeeded ? "works" : "broken") : (succeeded ? "open" : "shut"), errno);
+        const char *outcome = probe_attempt(i, count, list);
+        dprintf(1, "%s %d\n", outcome, errno);
         /* Sleeping threads would be in the way of the rest. */
         if (!strcmp(ATTEMPTS[i].name, "many_threads")) _exit(0);
     }
     dprintf(1, "end\n");
     return 0;
 }
+#endif

@@ -103,6 +103,11 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// Opened, for what is in it to be reached even where the plugin's user may not come.
+    pub(super) fn open(&self) -> Result<OwnedFd> {
+        open(&self.path).map_err(|errno| failed("open", &self.path, errno.into()))
+    }
+
     /// The host's own socket in it. To be made before the plugin runs, so that the plugin can't put something in its place.
     pub(super) fn listen(&self) -> Result<(UnixListener, PathBuf)> {
         let path = self.path.join(HOST_SOCKET);

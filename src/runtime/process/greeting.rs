@@ -18,10 +18,11 @@ use super::session::wait;
 use crate::error::{Error, ErrorCode, Result};
 use crate::plugin::CallContext;
 
-/// Waits for the first line, and connects to the socket that it names.
+/// Waits for the first line, and connects to the socket that it names: one in `sockets`, which the plugin knows by that path
+/// and the host by `directory`.
 pub(super) fn greet(
     first_line: oneshot::Receiver<Result<Vec<u8>>>,
-    sockets: &Path,
+    (sockets, directory): (&Path, BorrowedFd<'_>),
     is_peer: &IsPeer,
     context: &CallContext,
 ) -> Result<(Handshake, UnixStream)> {
@@ -29,7 +30,7 @@ pub(super) fn greet(
     let line =
         line.unwrap_or_else(|_| Err(Error::new(ErrorCode::PluginHandshake, "the plugin's output was closed")))?;
     let handshake = handshake::parse(&line, sockets)?;
-    let stream = connect_to(&handshake.socket, context)?;
+    let stream = connect_to(directory, &handshake.socket, context)?;
     if !is_peer(stream.as_fd()) {
         return Err(Error::new(
             ErrorCode::PluginHandshake,
@@ -40,14 +41,15 @@ pub(super) fn greet(
 }
 
 /// Connects without ever blocking: a socket whose owner does not listen properly could hold up a blocking one for ever.
-fn connect_to(path: &Path, context: &CallContext) -> Result<UnixStream> {
+fn connect_to(directory: BorrowedFd<'_>, socket: &Path, context: &CallContext) -> Result<UnixStream> {
     let failed = |errno: Errno| {
         Error::new(ErrorCode::PluginHandshake, "can't connect to the socket that the plugin named")
             .with_source(std::io::Error::from(errno))
     };
     // Held on to before it is looked at: the plugin could put a link to a socket of the host in its place.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
+    let name = socket.file_name().unwrap_or_default();
+    let place = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
     if FileType::from_raw_mode(rustix::fs::fstat(&place).map_err(failed)?.st_mode) != FileType::Socket {
         return Err(Error::new(ErrorCode::PluginHandshake, "what the plugin named as its socket is something else"));
     }

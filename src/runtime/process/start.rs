@@ -1,6 +1,7 @@
 //! From a program's bytes to a process that is ready for calls: jail → handshake → connection → register → init.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -56,13 +57,18 @@ impl Recipe {
         let sockets = self.directory.new_sockets()?;
         let (listener, host_socket) = sockets.listen()?;
         let mut child = Jail::new()?.start(&self.spec(&terms, &sockets)?)?;
+        let (directory, listener) = match child.take_sockets() {
+            Some(inside) => (inside.directory, inside.listener.into()),
+            None => (sockets.open()?, listener),
+        };
         let (Some(stdout), Some(stderr)) = (child.take_output(), child.take_errors()) else {
             return Err(crate::error::bug!("a jail without output"));
         };
         let first_line = output::pump((stdout, stderr), &log)?;
         // Asked now: the number of a process that has ended is not to be had.
         let is_peer = peer_check(&child);
-        let greeted = greet(first_line, &sockets.path, &is_peer, context);
+        let greeted = greet(first_line, (&sockets.path, directory.as_fd()), &is_peer, context);
+        drop(directory);
         let (handshake, stream) =
             greeted.map_err(|error| explain(waited_for(error, "its first line on standard output"), &child, &log))?;
         let (host, places) = (Arc::clone(&self.host), Arc::clone(&self.places));

@@ -25,6 +25,15 @@ pub(super) enum Progress {
     Over,
 }
 
+/// Where a plugin with namespaces of its own has its sockets.
+#[derive(Debug)]
+pub struct JailSockets {
+    /// The directory, a file system of its own; the host reaches what the plugin makes there through this.
+    pub directory: OwnedFd,
+    /// The host's socket `host@goatflow` in it, which listens.
+    pub listener: OwnedFd,
+}
+
 /// A plugin that runs in a jail. Dropping it ends the plugin with everything it started.
 #[derive(Debug)]
 pub struct JailedChild {
@@ -34,6 +43,8 @@ pub struct JailedChild {
     launcher: OwnedFd,
     init: Option<OwnedFd>,
     plugin: Option<OwnedFd>,
+    directory: Option<OwnedFd>,
+    listener: Option<OwnedFd>,
     user: Option<User>,
     output: Option<OwnedFd>,
     errors: Option<OwnedFd>,
@@ -65,6 +76,8 @@ impl JailedChild {
             launcher,
             init: None,
             plugin: None,
+            directory: None,
+            listener: None,
             user,
             output: Some(output),
             errors: Some(errors),
@@ -94,6 +107,14 @@ impl JailedChild {
     /// What the plugin writes to its standard error; see [`Self::take_output`].
     pub fn take_errors(&mut self) -> Option<OwnedFd> {
         self.errors.take()
+    }
+
+    /// The directory of its sockets. `None` without namespaces, where it is the host's own directory.
+    pub fn take_sockets(&mut self) -> Option<JailSockets> {
+        match (self.directory.take(), self.listener.take()) {
+            (Some(directory), Some(listener)) => Some(JailSockets { directory, listener }),
+            _ => None,
+        }
     }
 
     /// Descriptor that is readable when [`Self::wait`] has something to look at.
@@ -135,6 +156,8 @@ impl JailedChild {
             // Fails only for a process that has ended.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
+        // Somebody may have stopped the launcher, and it has to tell about the end.
+        let _ = pidfd_send_signal(&self.launcher, Signal::CONT);
     }
 
     /// Waits until nothing of the plugin is left, at most for `timeout`; `None` when that comes first.
@@ -211,6 +234,8 @@ impl JailedChild {
     fn take_start(&mut self, message: Message) {
         match message {
             Message::Descriptor(name, process) if name == "init" => self.init = Some(process),
+            Message::Descriptor(name, directory) if name == "sockets" => self.directory = Some(directory),
+            Message::Descriptor(name, listener) if name == "listener" => self.listener = Some(listener),
             Message::Descriptor(_, process) => self.plugin = Some(process),
             Message::Layer(layer) => self.report.set(layer),
             other => self.take(&mut self.state(), other),

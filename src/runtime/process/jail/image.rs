@@ -6,7 +6,11 @@ use crate::error::{Error, ErrorCode, Result};
 const HEADER_BYTES: usize = 64;
 /// Most program headers that are looked through.
 const MAX_SEGMENTS: usize = 512;
+const LOADED_SEGMENT: u32 = 1;
 const INTERPRETER_SEGMENT: u32 = 3;
+const STACK_SEGMENT: u32 = 0x6474_E551;
+/// Flags of a segment that is writable and executable.
+const WRITE_AND_EXECUTE: u32 = 2 | 1;
 
 #[cfg(target_arch = "x86_64")]
 const MACHINE: (u16, &str) = (62, "x86_64");
@@ -20,6 +24,8 @@ const MACHINE: (u16, &str) = (u16::MAX, "this machine");
 pub(super) struct Facts {
     /// Loader of a dynamic program.
     pub(super) interpreter: Option<String>,
+    /// It asks for memory that is writable and executable, which the kernel gives it before anybody can refuse.
+    pub(super) writes_code: bool,
 }
 
 /// Looks at a program before anything is done with it.
@@ -50,7 +56,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Facts> {
         let other = machine_name(machine).map_or_else(|| machine.to_string(), str::to_owned);
         return Err(refused(format!("the program is for machine {other}, not {} (build it for that)", MACHINE.1)));
     }
-    Ok(Facts { interpreter: interpreter(bytes)? })
+    segments(bytes)
 }
 
 /// Names of machines that programs are built for.
@@ -68,25 +74,36 @@ fn machine_name(number: u16) -> Option<&'static str> {
     })
 }
 
-/// Name in the segment that asks for a loader.
-fn interpreter(bytes: &[u8]) -> Result<Option<String>> {
+/// What the program headers ask for.
+fn segments(bytes: &[u8]) -> Result<Facts> {
     let (start, size, count) = (word64(bytes, 32)?, word16(bytes, 54)?, word16(bytes, 56)?);
     let (start, size, count) = (place(start)?, usize::from(size), usize::from(count));
     if count == 0 || count > MAX_SEGMENTS || size < 56 {
         return Err(cut());
     }
+    let mut facts = Facts { interpreter: None, writes_code: false };
     for index in 0..count {
         let segment = start.checked_add(index * size).ok_or_else(cut)?;
-        if word32(bytes, segment)? == INTERPRETER_SEGMENT {
-            let (from, length) = (place(word64(bytes, segment + 8)?)?, place(word64(bytes, segment + 32)?)?);
-            let name = from.checked_add(length).and_then(|to| bytes.get(from..to)).ok_or_else(cut)?;
-            let name = name.strip_suffix(b"\0").filter(|name| name.len() < 4096).ok_or_else(cut)?;
-            return std::str::from_utf8(name)
-                .map(|name| Some(name.to_owned()))
-                .map_err(|error| cut().with_source(error));
+        match word32(bytes, segment)? {
+            // The kernel takes the first one.
+            INTERPRETER_SEGMENT if facts.interpreter.is_none() => {
+                facts.interpreter = Some(interpreter(bytes, segment)?);
+            }
+            LOADED_SEGMENT | STACK_SEGMENT => {
+                facts.writes_code |= word32(bytes, segment + 4)? & WRITE_AND_EXECUTE == WRITE_AND_EXECUTE;
+            }
+            _ => {}
         }
     }
-    Ok(None)
+    Ok(facts)
+}
+
+/// Name in the segment that asks for a loader.
+fn interpreter(bytes: &[u8], segment: usize) -> Result<String> {
+    let (from, length) = (place(word64(bytes, segment + 8)?)?, place(word64(bytes, segment + 32)?)?);
+    let name = from.checked_add(length).and_then(|to| bytes.get(from..to)).ok_or_else(cut)?;
+    let name = name.strip_suffix(b"\0").filter(|name| name.len() < 4096).ok_or_else(cut)?;
+    std::str::from_utf8(name).map(str::to_owned).map_err(|error| cut().with_source(error))
 }
 
 fn cut() -> Error {
@@ -140,9 +157,20 @@ mod tests {
 
     #[test]
     fn static_and_dynamic_programs_are_told_apart() {
-        assert_eq!(inspect(&program(1, b"")).unwrap(), Facts { interpreter: None });
+        assert_eq!(inspect(&program(1, b"")).unwrap(), Facts { interpreter: None, writes_code: false });
         let dynamic = inspect(&program(3, b"/lib64/ld.so\0")).unwrap();
         assert_eq!(dynamic.interpreter.as_deref(), Some("/lib64/ld.so"));
+    }
+
+    #[test]
+    fn memory_to_write_code_into_is_seen() {
+        for (kind, flags, writes_code) in
+            [(1, 5, false), (1, 6, false), (1, 7, true), (STACK_SEGMENT, 7, true), (4, 7, false)]
+        {
+            let mut bytes = program(kind, b"");
+            bytes[68] = flags;
+            assert_eq!(inspect(&bytes).unwrap().writes_code, writes_code, "{kind} {flags}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Image {
     file: OwnedFd,
     interpreter: Option<String>,
+    writes_code: bool,
     is_sealed: bool,
 }
 
@@ -46,13 +47,18 @@ impl Image {
     pub fn seal(bytes: &[u8]) -> Result<Arc<Self>> {
         let facts = image::inspect(bytes)?;
         let (file, is_sealed) = executable(bytes)?;
-        Ok(Arc::new(Self { file, interpreter: facts.interpreter, is_sealed }))
+        Ok(Arc::new(Self { file, interpreter: facts.interpreter, writes_code: facts.writes_code, is_sealed }))
     }
 
     /// Loader that a dynamic program asks for.
     #[must_use]
     pub fn interpreter(&self) -> Option<&str> {
         self.interpreter.as_deref()
+    }
+
+    /// True for a program that asks for memory which is writable and executable.
+    pub(super) fn writes_code(&self) -> bool {
+        self.writes_code
     }
 
     fn layer(&self) -> Layer {
@@ -118,9 +124,6 @@ impl Jail {
     fn prepare(&self, spec: &JailSpec) -> Result<JailedChild> {
         spec.check()?;
         let user = User::reserve()?;
-        if let (Some(user), Some(sockets)) = (&user, &spec.sockets) {
-            give_away(sockets, user.number)?;
-        }
         let job = sealed(c"goatflow-job", job(spec, user.as_ref()).as_bytes(), MemfdFlags::empty())
             .map_err(|errno| no_descriptors("sealed memory", errno))?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| no_descriptors("pipe", errno));
@@ -136,6 +139,9 @@ impl Jail {
         child.note(Layer::ok("life", "pipe and process of the host"));
         await_ready(&mut child)?;
         note_consequences(&mut child, spec);
+        if let (false, Some(user), Some(sockets)) = (has_namespaces(&child), child.user(), &spec.sockets) {
+            give_away(sockets, user)?;
+        }
         Ok(child)
     }
 }
@@ -145,16 +151,29 @@ fn await_ready(child: &mut JailedChild) -> Result<()> {
     child.advance(Progress::Ready, deadline)
 }
 
+fn has_namespaces(child: &JailedChild) -> bool {
+    child.report().layer("namespaces").is_some_and(|layer| layer.state == super::LayerState::Ok)
+}
+
 /// Layers that follow from others.
 fn note_consequences(child: &mut JailedChild, spec: &JailSpec) {
-    let has_namespaces = child.report().layer("namespaces").is_some_and(|layer| layer.state == super::LayerState::Ok);
-    if has_namespaces {
+    let has_sockets = spec.sockets.is_some();
+    if has_namespaces(child) {
+        if has_sockets {
+            child.note(Layer::ok("sockets", "a small file system of their own"));
+        }
         return;
     }
     child.note(Layer::reduced("tmp", "no scratch directory; what the plugin writes goes to its socket directory"));
-    if spec.may_connect {
-        child.note(Layer::reduced("sockets", "the plugin may connect to every socket that its user may"));
-    }
+    let reason = match (spec.may_connect, has_sockets) {
+        (true, true) => {
+            "the plugin may connect to every socket that its user may, and its socket directory is the host's, without a limit"
+        }
+        (true, false) => "the plugin may connect to every socket that its user may",
+        (false, true) => "the socket directory is the host's, without a limit",
+        (false, false) => return,
+    };
+    child.note(Layer::reduced("sockets", reason));
 }
 
 /// The job as the launcher reads it.

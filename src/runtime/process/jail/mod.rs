@@ -25,7 +25,7 @@ mod messages;
 #[cfg(native_plugins)]
 mod users;
 #[cfg(native_plugins)]
-pub use child::JailedChild;
+pub use child::{JailSockets, JailedChild};
 #[cfg(native_plugins)]
 pub use linux::{Image, Jail};
 

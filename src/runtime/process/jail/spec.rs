@@ -73,7 +73,8 @@ pub struct JailSpec {
     pub arguments: Vec<String>,
     /// Variables besides the fixed ones; nothing of the host's environment is passed on.
     pub environment: Vec<(String, String)>,
-    /// Directory of the plugin's sockets, at the same path inside and outside; given to the plugin's user.
+    /// Directory of the plugin's sockets. Inside it is a small file system of its own at this path, which the host reaches
+    /// through [`super::JailedChild::take_sockets`]; without namespaces it is this directory, given to the plugin's user.
     pub sockets: Option<PathBuf>,
     /// Files and directories to show read-only at their own paths; with a dynamic program, to execute from.
     pub read_only: Vec<PathBuf>,
@@ -134,6 +135,13 @@ impl JailSpec {
         }
         if self.minimum_level > 4 {
             return Err(refused(format!("there is no level {} (0 to 4)", self.minimum_level)));
+        }
+        if self.image.writes_code() && !self.may_jit {
+            return Err(Error::new(
+                ErrorCode::EnvironmentJailProgram,
+                "the program asks for memory that is writable and executable (link it with `-z noexecstack` and without \
+                 writable code, or grant it `jit`)",
+            ));
         }
         match self.image.interpreter() {
             Some(loader) if !self.shows(Path::new(loader)) => Err(refused(format!(

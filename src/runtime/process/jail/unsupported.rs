@@ -21,6 +21,11 @@ impl Image {
     pub fn interpreter(&self) -> Option<&str> {
         None
     }
+
+    /// No program asks for anything here.
+    pub(super) fn writes_code(&self) -> bool {
+        false
+    }
 }
 
 /// Starts native plugins in jails; not here.
