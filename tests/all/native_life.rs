@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 
-use super::native_support::{Held, NativeHost, alone, assert_passes, kill, life};
+use super::native_support::{Held, NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent};
 use super::support::{PATIENCE, timeout, until};
 
 fn process(pid: u32) -> OwnedFd {
@@ -22,17 +22,6 @@ fn assert_ends(process: &OwnedFd) {
     let mut list = [PollFd::new(process, PollFlags::IN)];
     let patience = Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(poll(&mut list, Some(&patience)), Ok(1), "a process outlives what it belongs to");
-}
-
-fn parent(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
-}
-
-/// Waits until a call under way has written that it sleeps.
-fn await_sleep(host: &NativeHost) {
-    let filter = goatflow_plugin::host::log::LogFilter { plugin: Some("life".to_owned()), ..Default::default() };
-    until("a call that sleeps", || host.manager.logs(&filter).to_string().contains("asleep"));
 }
 
 #[test]
@@ -132,12 +121,6 @@ fn other_terms_bring_another_process_without_a_failed_call() {
 /// Other tests of this process have children, too.
 fn is_alone() -> bool {
     std::env::args().any(|argument| argument == "--test-threads=1")
-}
-
-fn children() -> Vec<u32> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()).collect()
 }
 
 #[test]

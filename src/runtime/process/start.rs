@@ -53,7 +53,7 @@ impl Recipe {
         let log = ProcessLog::new(Arc::clone(&self.host));
         let sockets = self.directory.new_sockets()?;
         let (listener, host_socket) = sockets.listen()?;
-        let mut child = Jail::new()?.start(&self.spec(&terms, &sockets)?)?;
+        let mut child = Jail::new()?.start_within(&self.spec(&terms, &sockets)?, context)?;
         let (Some(stdout), Some(stderr)) = (child.take_output(), child.take_errors()) else {
             return Err(crate::error::bug!("a jail without output"));
         };

@@ -13,6 +13,14 @@ use super::status::{Failure, JailReport, Layer};
 use super::users::User;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::CallContext;
+use crate::plugin::call::cancelled;
+
+/// How long a step of the start may take. On a busy machine it takes tenths of a second.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a start that takes long is asked whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +110,13 @@ impl JailedChild {
         self.socket.as_fd()
     }
 
+    /// Descriptor of the launcher: readable once it has ended. [`Self::wait`] has something to look at then, too, which
+    /// [`Self::messages`] does not tell where a child of the host has a copy of the launcher's descriptors.
+    #[must_use]
+    pub fn launcher(&self) -> BorrowedFd<'_> {
+        self.launcher.as_fd()
+    }
+
     /// Descriptor of the plugin's process: readable once it has ended.
     #[must_use]
     pub fn process(&self) -> Option<BorrowedFd<'_>> {
@@ -135,6 +150,15 @@ impl JailedChild {
             // Fails only for a process that has ended.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
+        // Somebody may have stopped the launcher, and it has to tell about the end.
+        let _ = pidfd_send_signal(&self.launcher, Signal::CONT);
+    }
+
+    /// Lets the launcher go on, which has to tell about the end, where somebody has stopped it.
+    pub fn wake(&self) {
+        if self.is_ours() {
+            let _ = pidfd_send_signal(&self.launcher, Signal::CONT);
+        }
     }
 
     /// Waits until nothing of the plugin is left, at most for `timeout`; `None` when that comes first.
@@ -152,12 +176,12 @@ impl JailedChild {
                 return Ok(Some(state.exit.unwrap_or(KILLED)));
             }
             drop(state);
-            if !messages::wait_for(self.socket.as_fd(), deadline)? {
+            if !self.listen(deadline)? {
                 return Ok(None);
             }
             let mut state = self.state();
             if state.progress != Progress::Over
-                && let Some(message) = messages::receive(self.socket.as_fd())?
+                && let Some(message) = self.receive()?
             {
                 self.take(&mut state, message);
             }
@@ -173,14 +197,14 @@ impl JailedChild {
     }
 
     /// Lets the program run.
-    pub(super) fn consent(&mut self) -> Result<()> {
-        let patience = clock::saturating_nanos(Duration::from_secs(30));
+    pub(super) fn consent(&mut self, context: &CallContext) -> Result<()> {
         self.send(b"go", &[])?;
-        self.advance(Progress::Started, clock::now().saturating_add(patience))
+        self.advance(Progress::Started, context)
     }
 
-    /// Listens until the start has come that far.
-    pub(super) fn advance(&mut self, until: Progress, deadline: Nanos) -> Result<()> {
+    /// Listens until the start has come that far, as long as `context` lets it.
+    pub(super) fn advance(&mut self, until: Progress, context: &CallContext) -> Result<()> {
+        let deadline = clock::now().saturating_add(clock::saturating_nanos(STEP_TIMEOUT)).min(context.deadline);
         loop {
             if let Some(failure) = self.state().failure.take() {
                 return Err(step_error(&failure));
@@ -195,16 +219,44 @@ impl JailedChild {
                     "the launcher of native plugins ended before it was done (is something killing the host's processes?)",
                 ));
             }
-            if !messages::wait_for(self.socket.as_fd(), Some(deadline))? {
+            if context.cancellation.is_cancelled() {
+                return Err(cancelled());
+            }
+            let look = clock::now().saturating_add(clock::saturating_nanos(LOOK)).min(deadline);
+            if !self.listen(Some(look))? {
+                if look < deadline {
+                    continue;
+                }
                 return Err(Error::new(
                     ErrorCode::EnvironmentJailLauncher,
                     "the launcher of native plugins took too long (the machine is overloaded, or a process was stopped)",
                 ));
             }
-            if let Some(message) = messages::receive(self.socket.as_fd())? {
+            if let Some(message) = self.receive()? {
                 self.take_start(message);
             }
         }
+    }
+
+    /// Waits until there is something to hear, or somebody who could say something has ended; false when the deadline comes
+    /// first.
+    fn listen(&self, deadline: Option<Nanos>) -> Result<bool> {
+        match self.processes().find(|process| !has_ended(process)) {
+            Some(process) => messages::wait_for(&[self.socket.as_fd(), process.as_fd()], deadline),
+            None => Ok(true),
+        }
+    }
+
+    /// What is there to hear. A child of the host that was forked during the start has a copy of the launcher's end of the
+    /// socket, which does not close then: nobody is left to say anything, too, when all processes have ended.
+    fn receive(&self) -> Result<Option<Message>> {
+        // Asked first: what they said before their end is there now.
+        let have_ended = self.processes().all(has_ended);
+        Ok(messages::receive(self.socket.as_fd())?.or(have_ended.then_some(Message::End)))
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &OwnedFd> {
+        [&self.launcher].into_iter().chain(&self.init).chain(&self.plugin)
     }
 
     /// A message during the start, when nobody else looks at this yet.
@@ -264,6 +316,10 @@ impl Drop for JailedChild {
         // Bounded: nothing in the jail can hold up a SIGKILL. What fails here leaves a process without a name, nothing more.
         let _ = self.wait(None);
     }
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    messages::wait_for(&[process.as_fd()], Some(0)).unwrap_or(false)
 }
 
 fn step_error(failure: &Failure) -> Error {

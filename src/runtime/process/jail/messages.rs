@@ -70,12 +70,12 @@ pub(super) fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[Borrow
 }
 
 /// Waits until one of the descriptors has something to say, at most until `deadline`; false when that comes first.
-pub(super) fn wait_for(descriptor: BorrowedFd<'_>, deadline: Option<Nanos>) -> Result<bool> {
+pub(super) fn wait_for(descriptors: &[BorrowedFd<'_>], deadline: Option<Nanos>) -> Result<bool> {
+    let mut list: Vec<_> = descriptors.iter().map(|one| PollFd::from_borrowed_fd(*one, PollFlags::IN)).collect();
     loop {
         let left = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(clock::now())));
         // A time too long for the system is as good as none.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut list = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         match poll(&mut list, timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
