@@ -11,7 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 
-use super::native_support::{Held, NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent};
+use super::native_support::{
+    Held, NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent, resident_kilobytes,
+};
 use super::support::{PATIENCE, timeout, until};
 
 fn process(pid: u32) -> OwnedFd {
@@ -221,9 +223,14 @@ fn cycles() {
         }
         host.manager.unload("life", Duration::from_secs(5)).unwrap();
     };
-    (0..6).for_each(cycle);
+    (0..20).for_each(|number| {
+        cycle(number);
+        host.manager.load(&package).unwrap();
+        host.manager.reset_crash_loop("life").unwrap();
+        host.manager.unload("life", Duration::from_secs(5)).unwrap();
+    });
     until("everything ends", || Held::now().children == 0);
-    let before = Held::now();
+    let (before, kilobytes) = (Held::now(), resident_kilobytes());
     (0..200).for_each(|number| {
         cycle(number);
         // Crashes are forgotten after ten minutes.
@@ -235,6 +242,9 @@ fn cycles() {
         Held { threads: before.threads, ..Held::now() } == before && host.leftovers().is_empty()
     });
     assert!(Held::now().threads <= before.threads + 4, "{:?} {before:?}", Held::now());
+    let grown = resident_kilobytes().saturating_sub(kilobytes);
+    println!("{kilobytes} kB resident after the first cycles, {grown} kB more after the others");
+    assert!(grown < 8 * 1024, "{kilobytes} kB, then {grown} kB more");
 }
 
 /// Starts a host of its own and waits for the numbers of its plugin's processes.

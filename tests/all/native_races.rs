@@ -6,12 +6,9 @@ use goatflow_plugin::error::ErrorCode;
 use goatflow_plugin::manager::ReplaceOptions;
 use serde_json::{Value, json};
 
-use super::native_support::{Held, NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent};
+use super::native_stuck::nothing_is_left;
+use super::native_support::{NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent};
 use super::support::{PATIENCE, timeout, until};
-
-fn nothing_is_left(host: &NativeHost) {
-    until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
-}
 
 /// A policy under which processes never get through their initialisation.
 fn hanging() -> Value {

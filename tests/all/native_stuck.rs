@@ -1,5 +1,6 @@
 //! Native plugins whose processes, launchers or hosts don't go on: nobody waits for them longer than promised.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use super::support::{PATIENCE, timeout, until};
 /// What nothing that is tested here takes by itself, on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
+/// Names a small file system.
+const SMALL: &str = "GOATFLOW_TEST_SMALL";
+
 fn signal(pid: u32, signal: Signal) {
     // It may have ended.
     let _ = kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal);
@@ -20,6 +24,11 @@ fn signal(pid: u32, signal: Signal) {
 
 fn launcher(host: &NativeHost) -> u32 {
     parent(parent(host.pid().unwrap()))
+}
+
+/// For tests that run in a process of their own.
+pub fn nothing_is_left(host: &NativeHost) {
+    until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
 }
 
 #[test]
@@ -43,7 +52,7 @@ fn stops_launchers() {
     signal(launcher(&host), Signal::STOP);
     host.manager.unload("life", Duration::from_secs(1)).unwrap();
     assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
-    until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
+    nothing_is_left(&host);
 }
 
 #[test]
@@ -51,52 +60,62 @@ fn a_launcher_that_is_stopped_during_the_start_is_an_error_in_time() {
     assert_passes(&alone("native_stuck::stops_starts").output().unwrap());
 }
 
-/// Does something to the first child that this process gets.
-fn to_the_first_child(act: impl Fn(u32)) {
-    loop {
-        if let Some(child) = children().first() {
-            return act(*child);
-        }
-    }
+/// Stops the first child that this process gets besides the one it has, while `act` makes it start one.
+fn stopping_the_next<T>(known: Option<u32>, act: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                if let Some(next) = children().into_iter().find(|child| Some(*child) != known) {
+                    return signal(next, Signal::STOP);
+                }
+            }
+        });
+        let outcome = act();
+        is_over.store(true, Ordering::SeqCst);
+        outcome
+    })
 }
 
 #[test]
 #[ignore = "counts its children: run by the test above"]
 fn stops_starts() {
     let host = NativeHost::new();
-    let program = life();
     host.set_policy("life", json!({"init_timeout": "2s"}));
-    let package = host.package("life", "life", &program);
+    let package = host.package("life", "life", &life());
     let began = Instant::now();
-    std::thread::scope(|scope| {
-        let load = scope.spawn(|| host.manager.load(&package));
-        to_the_first_child(|launcher| signal(launcher, Signal::STOP));
-        let error = load.join().unwrap().unwrap_err();
-        assert_eq!(error.code(), ErrorCode::EnvironmentJailLauncher, "{error}");
-    });
+    let error = loop {
+        match stopping_the_next(None, || host.manager.load(&package)) {
+            Err(error) => break error,
+            // It was stopped too late.
+            Ok(_) => host.manager.unload("life", PATIENCE).unwrap(),
+        }
+    };
+    assert_eq!(error.code(), ErrorCode::EnvironmentJailLauncher, "{error}");
     assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
-    until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
+    nothing_is_left(&host);
 
     // A restart that is stuck in the same way: the plugin can be unloaded all the same.
     host.set_policy("life", json!({"init_timeout": "10m"}));
     host.manager.load(&package).unwrap();
-    let first = launcher(&host);
-    kill(host.pid().unwrap());
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
+    until("a restart that is stopped", || {
+        until("a process", || host.call("echo", &json!(1)).is_ok());
+        host.manager.reset_crash_loop("life").unwrap();
+        stopping_the_next(Some(launcher(&host)), || {
+            kill(host.pid().unwrap());
             loop {
-                if let Some(next) = children().into_iter().find(|child| *child != first) {
-                    return signal(next, Signal::STOP);
+                match host.call_with("echo", &json!(1), &timeout(1_000)) {
+                    Ok(_) => break false,
+                    Err(error) if error.code() == ErrorCode::PluginDeadline => break true,
+                    Err(_) => {}
                 }
             }
-        });
+        })
     });
     let began = Instant::now();
-    let error = host.call_with("echo", &json!(1), &timeout(300)).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::PluginDeadline, "{error}");
     host.manager.unload("life", Duration::from_secs(1)).unwrap();
     assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
-    until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
+    nothing_is_left(&host);
 }
 
 #[test]
@@ -143,7 +162,7 @@ fn kills_starts() {
                 }
             }
         });
-        until("nothing is left", || children().is_empty() && Held::now().groups == 0 && host.leftovers().is_empty());
+        nothing_is_left(&host);
     }
     assert!(failures >= 10, "killed too late: {failures}");
 }
@@ -160,4 +179,59 @@ fn a_plugin_that_is_stopped_ends_like_others() {
     host.manager.unload("life", Duration::from_secs(1)).unwrap();
     assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
     until("nothing is left", || host.leftovers().is_empty());
+}
+
+#[test]
+fn a_full_disk_under_the_sockets_is_one_error() {
+    if rustix::process::geteuid().is_root() {
+        let script = "mount -t tmpfs -o size=64k,nr_inodes=40 none \"$GOATFLOW_TEST_SMALL\" && exec \"$@\"";
+        let place = tempfile::tempdir().unwrap();
+        let inner = alone("native_stuck::fills_the_disk");
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        assert_passes(&command.env(SMALL, place.path()).output().unwrap());
+    }
+}
+
+#[test]
+#[ignore = "needs a small file system: run by the test above"]
+fn fills_the_disk() {
+    let elsewhere = tempfile::tempdir_in("/run").unwrap();
+    let host = NativeHost::in_directory(tempfile::tempdir_in(std::env::var_os(SMALL).unwrap()).unwrap());
+    let packages = NativeHost::in_directory(elsewhere);
+    host.set_policy("life", json!({}));
+    let package = packages.package("life", "life", &life());
+    host.manager.load(&package).unwrap();
+    let inodes = (0..40).map_while(|number| std::fs::File::create(host.directory.path().join(number.to_string())).ok());
+    assert!(inodes.count() < 40);
+    // A restart waits for room, a load is refused.
+    kill(host.pid().unwrap());
+    until("a start that fails", || {
+        let error = host.call("echo", &json!(1)).unwrap_err();
+        error.code() == ErrorCode::PluginRestarting && error.detail()["last_failure"]["code"] == "environment.io"
+    });
+    host.manager.unload("life", PATIENCE).unwrap();
+    let error = host.manager.load(&package).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::EnvironmentIo, "{error}");
+    nothing_is_left(&host);
+    for number in 0..40 {
+        let _ = std::fs::remove_file(host.directory.path().join(number.to_string()));
+    }
+    host.manager.load(&package).unwrap();
+    assert_eq!(host.call("echo", &json!(1)).unwrap(), json!(1));
+    host.manager.unload("life", PATIENCE).unwrap();
+    nothing_is_left(&host);
+}
+
+#[test]
+fn a_full_scratch_directory_is_the_plugins_own_affair() {
+    let host = NativeHost::new();
+    host.load_life(json!({"isolation": {"tmp_mb": 1}}));
+    if host.process()["isolation"]["level"].as_u64().unwrap() >= 3 {
+        let filled = host.call("fill", &json!({})).unwrap();
+        assert_eq!(filled["error"], "no space left on device");
+        assert!((900_000..=1_048_576).contains(&filled["bytes"].as_u64().unwrap()), "{filled}");
+    }
+    assert_eq!(host.call("echo", &json!(1)).unwrap(), json!(1));
+    assert_eq!(host.process()["processes"], 1);
 }

@@ -193,6 +193,13 @@ pub fn assert_passes(output: &Output) {
     assert!(text(&output.stdout).contains("1 passed"), "no such test: {}", text(&output.stdout));
 }
 
+/// Memory of this process that is in use.
+pub fn resident_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim_end_matches("kB").trim().parse().unwrap()
+}
+
 /// What this process holds: descriptors, threads, children, mounts and control groups.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Held {

@@ -130,7 +130,7 @@ impl Jail {
         let host = pidfd_open(getpid(), PidfdFlags::empty()).map_err(|errno| no_descriptors("pidfd", errno))?;
         let (ours, theirs) = messages::pair()?;
         let program = format!("/proc/self/fd/{}", self.launcher.file.as_raw_fd());
-        let launcher = spawn::spawn(program, theirs)?;
+        let launcher = spawn::spawn(program, theirs, context)?;
         let mut child = JailedChild::new(ours, life_held, launcher, user, (output, errors));
         child.send(b"job", &[&job, &spec.image.file, &life, &host, &output_end, &errors_end].map(|one| one.as_fd()))?;
         drop((life, output_end, errors_end));
@@ -274,6 +274,6 @@ fn fill(mut file: &File, bytes: &[u8]) -> rustix::io::Result<()> {
 
 /// The same file again without the right to write: what is open for writing is not executed.
 fn read_only(file: &File) -> rustix::io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
