@@ -347,7 +347,7 @@ fn remove_groups(mut groups: Vec<PathBuf>) {
     // Without a thread to be had, empty groups stay.
     let _ = executor::spawn(move || {
         for _ in 0..GROUP_ATTEMPTS {
-            std::thread::sleep(LOOK);
+            std::thread::park_timeout(LOOK);
             groups.retain(is_busy);
         }
     });
