@@ -347,6 +347,26 @@ static int host(const char *name) {
         CHECK_OK(goatflow_plugin_manager_unload(m, PLUGIN, 5000, ERR));
         return 0;
     }
+    HOST("few-threads") { /* limits on threads do not hold for root */
+        struct rlimit limit;
+        if (geteuid() == 0) CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* a process that changed its user can't look at itself otherwise */
+        m = empty_manager();
+        getrlimit(RLIMIT_NPROC, &limit);
+        rlim_t most = limit.rlim_cur;
+        for (rlim_t few = 1; few < 4; few++) {
+            limit.rlim_cur = few;
+            CHECK(setrlimit(RLIMIT_NPROC, &limit) == 0);
+            int32_t status = try_load(m);
+            if (status < 800 || status >= 900) CHECK_FAIL("%d threads: %s", (int)few, goatflow_plugin_status_slug(status));
+        }
+        limit.rlim_cur = most;
+        CHECK(setrlimit(RLIMIT_NPROC, &limit) == 0);
+        load(m, plugin_path("contract-go")); /* what was missing is not missed for good */
+        CHECK(answers(m));
+        CHECK_OK(goatflow_plugin_manager_unload(m, PLUGIN, 5000, ERR));
+        return 0;
+    }
     return 127;
 }
 
@@ -516,6 +536,8 @@ int main(int argc, char **argv) {
     succeeds("two-managers");
     CASE_WITHIN(120, "too few descriptors, one more each time");
     succeeds("few-descriptors");
+    CASE("too few threads");
+    succeeds("few-threads");
     check_error_clear();
     return check_done();
 }
