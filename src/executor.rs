@@ -164,19 +164,28 @@ fn work_for_ever(executor: &Executor) {
     }
 }
 
+/// What is started once, by who needs it first. A failure is not kept: what was missing may be there the next time.
+fn started<T>(once: &'static OnceLock<T>, start: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<&'static T> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if let Some(started) = once.get() {
+        return Ok(started);
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    match once.get() {
+        Some(started) => Ok(started),
+        None => start().map(|started| once.get_or_init(|| started)),
+    }
+}
+
 /// Runs `job` at the monotonic time `when`, or soon after, on a thread that must not be held up: hand real work to
 /// [`spawn`].
 pub fn at(when: Nanos, job: impl FnOnce() + Send + 'static) -> Result<()> {
-    static TIMER: OnceLock<std::result::Result<Timer, String>> = OnceLock::new();
-    let timer = TIMER.get_or_init(|| {
+    static TIMER: OnceLock<Timer> = OnceLock::new();
+    let timer = started(&TIMER, || {
         let thread = std::thread::Builder::new().name("goatflow-timer".into()).stack_size(256 * 1024);
-        with_thread_mask(|| thread.spawn(run_due_jobs))
-            .map(|handle| Timer { thread: handle.thread().clone() })
-            .map_err(|error| error.to_string())
-    });
-    let timer = timer.as_ref().map_err(|reason| {
-        Error::new(ErrorCode::EnvironmentResources, format!("can't start the timer thread: {reason}"))
-    })?;
+        with_thread_mask(|| thread.spawn(run_due_jobs)).map(|handle| Timer { thread: handle.thread().clone() })
+    })
+    .map_err(|error| Error::new(ErrorCode::EnvironmentResources, "can't start the timer thread").with_source(error))?;
     due().push(Due { when, job: Box::new(job) });
     timer.thread.unpark();
     Ok(())

@@ -37,7 +37,7 @@ impl Groups {
     pub(crate) fn create(&mut self, job: &Job) {
         let mut versions = Vec::new();
         for controller in CONTROLLERS {
-            match self.create_one(controller, &job.request) {
+            match self.create_one(controller, job) {
                 Ok(version) => {
                     job.host.in_force(controller, version);
                     versions.push(version);
@@ -45,13 +45,10 @@ impl Groups {
                 Err(fault) => job.host.weak(controller, State::Missing, &fault),
             }
         }
-        // Names of the groups, for a host that must remove them itself because this process was killed.
-        for made in &self.made {
-            job.host.in_force("group", &made.path.to_string_lossy());
-        }
     }
 
-    fn create_one(&mut self, controller: &'static str, request: &Request) -> Outcome<&'static str> {
+    fn create_one(&mut self, controller: &'static str, job: &Job) -> Outcome<&'static str> {
+        let request = &job.request;
         let hierarchy = hierarchy(controller)?;
         let version = if hierarchy.is_unified { "version 2" } else { "version 1" };
         if let Some(made) = self.made.iter().find(|made| made.is_unified && hierarchy.is_unified) {
@@ -65,6 +62,8 @@ impl Groups {
                 fault = Fault { step: "cgroup_controller", errno: 0, place: parent.to_string_lossy().into_owned() };
                 continue;
             }
+            // Told before it is there, for a host that must remove it itself because this process was killed.
+            job.host.in_force("group", &path.to_string_lossy());
             let made = fs::create_dir(&path)
                 .step_at("cgroup", &parent.to_string_lossy())
                 .and_then(|()| set_limit(&path, controller, hierarchy.is_unified, request));

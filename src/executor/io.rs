@@ -10,7 +10,7 @@ use std::thread::Thread;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::with_thread_mask;
+use super::{started, with_thread_mask};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Threads that move bytes: one keeps up with more calls than two processors can make, and spares wake-ups between threads.
@@ -24,20 +24,13 @@ struct Io {
 
 /// The runtime; started at first use, and never stopped.
 pub fn io() -> Result<&'static Handle> {
-    static IO: OnceLock<std::result::Result<Io, String>> = OnceLock::new();
-    let started = IO.get_or_init(|| {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(THREADS).max_blocking_threads(1).thread_name("goatflow-io").enable_all();
-        let runtime = with_thread_mask(|| builder.build()).map_err(|error| error.to_string())?;
-        Ok(Io { runtime, process: std::process::id() })
-    });
-    let io = started.as_ref().map_err(|reason| {
+    static IO: OnceLock<Io> = OnceLock::new();
+    let io = started(&IO, start).map_err(|error| {
         Error::new(
             ErrorCode::EnvironmentResources,
-            format!(
-                "can't start the thread for native plugins: {reason} (raise the limits on threads and descriptors)"
-            ),
+            "can't start the thread for native plugins (raise the limits on threads and descriptors)",
         )
+        .with_source(error)
     })?;
     if io.process != std::process::id() {
         return Err(Error::new(
@@ -46,6 +39,17 @@ pub fn io() -> Result<&'static Handle> {
         ));
     }
     Ok(io.runtime.handle())
+}
+
+fn start() -> std::io::Result<Io> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(THREADS).max_blocking_threads(1).thread_name("goatflow-io").enable_all();
+    with_thread_mask(|| {
+        // The runtime panics when it gets none.
+        let thread = std::thread::Builder::new().name("goatflow-io".into()).spawn(|| {})?;
+        let _ = thread.join();
+        Ok(Io { runtime: builder.build()?, process: std::process::id() })
+    })
 }
 
 /// Polls `future` on this thread until it is ready. `block_until` blocks the thread between polls: it calls what it is

@@ -39,6 +39,9 @@ pub struct Slot {
     visits: AtomicUsize,
     /// A generation is being exchanged.
     swapping: AtomicBool,
+    /// Exchanges of the generation, and how many of them were when nothing but the serving one had calls.
+    exchanges: AtomicU64,
+    settled: AtomicU64,
     /// What serves is a process.
     is_process: AtomicBool,
     /// The manager was shut down.
@@ -114,6 +117,8 @@ impl Slot {
             generations: AtomicU64::new(0),
             visits: AtomicUsize::new(0),
             swapping: AtomicBool::new(false),
+            exchanges: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             is_process: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
@@ -143,6 +148,7 @@ impl Slot {
             self.is_process.store(next.plugin.is_process(), Ordering::Relaxed);
         }
         let before = self.serving.swap(generation);
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
         if let Some(before) = &before {
             before.advance(State::Draining)?;
         }
@@ -270,14 +276,34 @@ impl Slot {
         }
     }
 
+    /// Calls under way in other generations than this one. Most of the time there are none, which is known without looking.
+    fn in_flight_besides(&self, generation: &Live) -> usize {
+        let exchanges = self.exchanges.load(Ordering::Acquire);
+        if self.settled.load(Ordering::Acquire) == exchanges {
+            return 0;
+        }
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let alive: Vec<_> = alive.iter().filter_map(Weak::upgrade).collect();
+        let serving = self.serving.current().map(|live| live.number);
+        // No call gets into a generation that serves no more.
+        if alive.iter().all(|live| Some(live.number) == serving || live.in_flight() == 0) {
+            self.settled.store(exchanges, Ordering::Release);
+        }
+        alive.iter().filter(|live| live.number != generation.number).map(|live| live.in_flight()).sum()
+    }
+
     fn check_policy(&self, generation: &Live) -> Result<()> {
         let in_force = self.sandbox.policy.snapshot();
         in_force.policy.check_not_blocked()?;
         let limit = in_force.policy.limits().concurrent_calls as usize;
+        if limit == 0 {
+            return Ok(());
+        }
         // Looked at twice: a visit that comes or goes meanwhile keeps no call out.
         let visits = || self.visits.load(Ordering::Acquire);
-        let (before, in_flight, after) = (visits(), generation.in_flight(), visits());
-        if limit == 0 || in_flight.saturating_sub(before.max(after)) <= limit {
+        let in_flight = || generation.in_flight() + self.in_flight_besides(generation);
+        let (before, in_flight, after) = (visits(), in_flight(), visits());
+        if in_flight.saturating_sub(before.max(after)) <= limit {
             return Ok(());
         }
         Err(Error::new(

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::anteroom::Anteroom;
 use super::stopping::put_to_rest;
 use super::{Manager, native};
 use crate::error::{Error, ErrorCode, Result};
-use crate::host::{Event, HostApi, LogLevel, LogRecord, Reply};
+use crate::host::{Event, HostApi, LogLevel};
 use crate::lifecycle::registry::deadline_of;
 use crate::lifecycle::{Generation, Live, Origin, Packaged, Slot, Source, State, SwapTurn, changes};
 use crate::package::request::Asked;
@@ -22,7 +23,7 @@ use crate::plugin::{self, Artifact, CallContext, Cancellation, Manifest, Plugin,
 use crate::policy::{Policy, ResourceRequest, request};
 use crate::runtime::template::TemplatePlugin;
 use crate::runtime::wasm::{CompiledModule, Seat, WasmEngine};
-use crate::sandbox::{LivePolicy, RateLimits, Sandbox, Services};
+use crate::sandbox::{LivePolicy, Sandbox};
 
 /// What a plugin is started for.
 pub(super) enum Purpose {
@@ -381,38 +382,4 @@ fn check_identity(manifest: Option<&Manifest>, registration: &Registration) -> R
 
 pub(super) fn context(timeout_ms: u64) -> CallContext {
     CallContext::from_host(deadline_of(timeout_ms), Cancellation::default(), plugin::Origin::default())
-}
-
-/// The host of a plugin that has not said its name yet: takes log lines under the name of the file, nothing else.
-struct Anteroom {
-    services: Arc<Services>,
-    origin: Arc<str>,
-    rates: RateLimits,
-    log_lines_per_second: u32,
-}
-
-impl Anteroom {
-    fn new(manager: &Manager, origin: &str) -> Self {
-        Self {
-            services: Arc::clone(&manager.services),
-            origin: origin.into(),
-            rates: RateLimits::default(),
-            log_lines_per_second: manager.rules.limits.log_lines_per_second,
-        }
-    }
-}
-
-impl HostApi for Anteroom {
-    fn call(&self, _: &CallContext, _: &str, _: &[u8]) -> Result<Reply> {
-        Err(Error::new(ErrorCode::LifecycleNotReady, "the host API is not available before the plugin has registered"))
-    }
-
-    fn failed(&self, _: &CallContext, _: &str, _: &Error) {}
-
-    fn log(&self, _: Option<&CallContext>, level: LogLevel, message: &str) {
-        if self.rates.take_log_line(self.log_lines_per_second, self.services.clock.monotonic()) {
-            let record = LogRecord::new(&self.origin, level, message, serde_json::Map::new());
-            self.services.logs.push(Arc::new(record));
-        }
-    }
 }

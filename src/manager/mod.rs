@@ -1,5 +1,6 @@
 //! What a host embeds: loads plugins, calls them, and changes what they may do.
 
+mod anteroom;
 pub mod config;
 pub mod learning;
 mod loading;

@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::{Manager, loading};
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::{Event, LogLevel};
 use crate::lifecycle::Slot;
 use crate::lifecycle::health::Finding;
-use crate::plugin::recovery::Verdict;
+use crate::plugin::recovery::{Verdict, chance};
 
 /// Starts the rounds, if the configuration wants any.
 pub(super) fn start(manager: &Arc<Manager>) {
@@ -79,6 +79,9 @@ impl Manager {
             return None;
         }
         let failure = outcome.as_ref().err();
+        if failure.is_some_and(is_dealt_with) {
+            return None;
+        }
         let finding = slot.health.note(took, failure);
         if let (Finding::Unhealthy(failures), Some(error)) = (finding, failure) {
             self.on_unhealthy(slot, call.number, failures, error);
@@ -154,11 +157,7 @@ impl Manager {
     }
 }
 
-/// A number from 0 up to 1 that differs between plugins that fail together.
-fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
-        Err(_) => 0.5,
-    }
+/// A process that ended is known to have: its end was counted then, and the next start is on its way.
+fn is_dealt_with(failure: &Error) -> bool {
+    matches!(failure.code(), ErrorCode::PluginRestarting | ErrorCode::PluginCrashLoop)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Manager, loading};
+use super::Manager;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor::{self, with_thread_mask};
@@ -157,7 +157,6 @@ pub(super) fn put_to_rest(slot: &Arc<Slot>, generation: &Arc<Live>) {
         return;
     }
     let limits = slot.sandbox.policy.snapshot().policy.limits().clone();
-    let starting_ms = limits.init_timeout_ms;
     let patience = match limits.call_timeout_ms {
         0 => LONGEST_REST,
         timeout_ms => Duration::from_millis(timeout_ms),
@@ -171,11 +170,6 @@ pub(super) fn put_to_rest(slot: &Arc<Slot>, generation: &Arc<Live>) {
         }
         // Ended, or on its way.
         let _ = generation.plugin.rest();
-        if generation.plugin.process().is_some_and(|process| process["state"] == "starting") {
-            // The probe waits until it has started.
-            let _ = generation.plugin.probe(&loading::context(starting_ms));
-            let _ = generation.plugin.rest();
-        }
     });
 }
 

@@ -107,6 +107,16 @@ fn pause(failures: usize, chance: f64) -> Duration {
     whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
 }
 
+/// A number from 0 up to 1 that differs between plugins that fail together; the middle when the system has no random bytes.
+#[must_use]
+pub fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Err(_) => 0.5,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 
-use super::native_support::{Held, NativeHost, alone, assert_passes, kill, life};
+use super::native_support::{
+    Held, NativeHost, alone, assert_passes, await_sleep, children, kill, life, parent, resident_kilobytes,
+};
 use super::support::{PATIENCE, timeout, until};
 
 fn process(pid: u32) -> OwnedFd {
@@ -22,17 +24,6 @@ fn assert_ends(process: &OwnedFd) {
     let mut list = [PollFd::new(process, PollFlags::IN)];
     let patience = Timespec::try_from(PATIENCE).unwrap();
     assert_eq!(poll(&mut list, Some(&patience)), Ok(1), "a process outlives what it belongs to");
-}
-
-fn parent(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
-}
-
-/// Waits until a call under way has written that it sleeps.
-fn await_sleep(host: &NativeHost) {
-    let filter = goatflow_plugin::host::log::LogFilter { plugin: Some("life".to_owned()), ..Default::default() };
-    until("a call that sleeps", || host.manager.logs(&filter).to_string().contains("asleep"));
 }
 
 #[test]
@@ -134,12 +125,6 @@ fn is_alone() -> bool {
     std::env::args().any(|argument| argument == "--test-threads=1")
 }
 
-fn children() -> Vec<u32> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()).collect()
-}
-
 #[test]
 fn unloading_ends_calls_and_starts_that_are_under_way() {
     let host = NativeHost::new();
@@ -238,9 +223,14 @@ fn cycles() {
         }
         host.manager.unload("life", Duration::from_secs(5)).unwrap();
     };
-    (0..6).for_each(cycle);
+    (0..20).for_each(|number| {
+        cycle(number);
+        host.manager.load(&package).unwrap();
+        host.manager.reset_crash_loop("life").unwrap();
+        host.manager.unload("life", Duration::from_secs(5)).unwrap();
+    });
     until("everything ends", || Held::now().children == 0);
-    let before = Held::now();
+    let (before, kilobytes) = (Held::now(), resident_kilobytes());
     (0..200).for_each(|number| {
         cycle(number);
         // Crashes are forgotten after ten minutes.
@@ -252,6 +242,9 @@ fn cycles() {
         Held { threads: before.threads, ..Held::now() } == before && host.leftovers().is_empty()
     });
     assert!(Held::now().threads <= before.threads + 4, "{:?} {before:?}", Held::now());
+    let grown = resident_kilobytes().saturating_sub(kilobytes);
+    println!("{kilobytes} kB resident after the first cycles, {grown} kB more after the others");
+    assert!(grown < 8 * 1024, "{kilobytes} kB, then {grown} kB more");
 }
 
 /// Starts a host of its own and waits for the numbers of its plugin's processes.

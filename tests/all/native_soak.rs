@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use goatflow_plugin::error::ErrorCode;
 use serde_json::json;
 
-use super::native_support::{Held, NativeHost, kill};
+use super::native_support::{Held, NativeHost, kill, resident_kilobytes};
 use super::support::{timeout, until};
 
 const CALLERS: u64 = 8;
@@ -20,12 +20,6 @@ fn random(state: &mut u64, below: u64) -> u64 {
     *state ^= *state >> 7;
     *state ^= *state << 17;
     *state % below
-}
-
-fn resident_kilobytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
 }
 
 #[derive(Default)]

@@ -11,6 +11,8 @@ use goatflow_plugin::manager::{CallOptions, Config, Manager};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::support::until;
+
 /// Where programs are built, once for all tests of a run; handed on to tests that run in processes of their own.
 const BUILT: &str = "GOATFLOW_TEST_NATIVE";
 
@@ -114,6 +116,25 @@ pub fn kill(pid: u32) {
     .unwrap();
 }
 
+/// Waits until a call under way has written that it sleeps.
+pub fn await_sleep(host: &NativeHost) {
+    let filter = goatflow_plugin::host::log::LogFilter { plugin: Some("life".to_owned()), ..Default::default() };
+    until("a call that sleeps", || host.manager.logs(&filter).to_string().contains("asleep"));
+}
+
+/// Number of the process that started this one.
+pub fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+}
+
+/// Numbers of this process's children.
+pub fn children() -> Vec<u32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()).collect()
+}
+
 fn built() -> PathBuf {
     match std::env::var_os(BUILT) {
         Some(path) => path.into(),
@@ -187,6 +208,13 @@ pub fn assert_passes(output: &Output) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("1 passed"), "no such test: {}", text(&output.stdout));
+}
+
+/// Memory of this process that is in use.
+pub fn resident_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim_end_matches("kB").trim().parse().unwrap()
 }
 
 /// What this process holds: descriptors, threads, children, mounts and control groups.

@@ -3,8 +3,8 @@
 #
 #   run.sh              everything: build, C++17 syntax, samples, tests, examples, leak test, valgrind
 #                       (GOATFLOW_TEST_QUICK=1: a short leak test and no valgrind)
-#   run.sh test NAME    one test program (arguments calls callbacks lifecycle lifecycle_swap native threads packages signals
-#                       process fuzz)
+#   run.sh test NAME    one test program (arguments calls callbacks lifecycle lifecycle_swap native native_host threads packages
+#                       signals process fuzz)
 #   run.sh leak [W M]   the leak test: W cycles of warm-up (1000), M more (9000)
 #   run.sh valgrind [NAME…]   memcheck of the functional tests and the examples
 #
@@ -20,8 +20,8 @@ export GOATFLOW_TEST_GUESTS="$OUT"
 export GOATFLOW_TEST_LIBRARY="${GOATFLOW_TEST_LIBRARY:-$DIST/libgoatflow_plugin.so.1}"
 export GOATFLOW_TEST_PLUGINS="${GOATFLOW_TEST_PLUGINS:-$ROOT/examples-plugins}"
 export GOATFLOW_TEST_SQL="${GOATFLOW_TEST_SQL:-$ROOT/examples-sql/tickets.sql}"
-FUNCTIONAL="arguments calls callbacks lifecycle lifecycle_swap native threads packages"
-# Not `native`: valgrind does not know the system calls that processes are watched with.
+FUNCTIONAL="arguments calls callbacks lifecycle lifecycle_swap native native_host threads packages"
+# Not `native` and `native_host`: valgrind does not know the system calls that processes are watched with.
 MEMCHECKED="arguments calls callbacks lifecycle lifecycle_swap packages fuzz examples"
 SEPARATE="signals process" # start processes of their own, and are about signals: not under valgrind
 

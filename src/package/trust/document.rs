@@ -79,6 +79,18 @@ pub enum Role {
     Dev,
 }
 
+impl Role {
+    /// Name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Security => "security",
+            Self::Dev => "dev",
+        }
+    }
+}
+
 /// When and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

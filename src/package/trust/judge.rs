@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::document::{Pattern, Role, Threshold, TrustDocument, TrustedKey};
+use super::document::{Pattern, Threshold, TrustDocument, TrustedKey};
 use super::verdict::{Evidence, History, Mode, Status, Subject};
 use crate::error::{Error, ErrorCode, Result};
 use crate::package::hex;
@@ -374,18 +374,6 @@ fn too_few(count: usize, rule: &Threshold) -> Error {
     )
     .with_detail("signed", count)
     .with_detail("needed", rule.count)
-}
-
-impl Role {
-    /// Name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Security => "security",
-            Self::Dev => "dev",
-        }
-    }
 }
 
 fn untrusted(why: &str) -> Error {

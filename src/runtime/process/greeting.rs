@@ -53,7 +53,7 @@ fn connect_to(directory: BorrowedFd<'_>, socket: &Path, context: &CallContext) -
     if FileType::from_raw_mode(rustix::fs::fstat(&place).map_err(failed)?.st_mode) != FileType::Socket {
         return Err(Error::new(ErrorCode::PluginHandshake, "what the plugin named as its socket is something else"));
     }
-    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(failed)?;
+    let address = SocketAddrUnix::new(format!("/proc/thread-self/fd/{}", place.as_raw_fd())).map_err(failed)?;
     loop {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed)?;

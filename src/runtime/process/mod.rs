@@ -15,6 +15,8 @@ mod host_calls;
 #[cfg(native_plugins)]
 mod late;
 #[cfg(native_plugins)]
+mod leaving;
+#[cfg(native_plugins)]
 mod meter;
 #[cfg(native_plugins)]
 mod native;
@@ -26,6 +28,10 @@ mod output;
 mod phases;
 #[cfg(native_plugins)]
 mod removal;
+#[cfg(native_plugins)]
+mod renewal;
+#[cfg(native_plugins)]
+mod restarts;
 #[cfg(native_plugins)]
 mod running;
 #[cfg(native_plugins)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::running::Process;
 use super::session::Ending;
+use super::terms::Terms;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode};
 use crate::plugin::{CallContext, Cancellation, Origin, RuntimeLimits};
@@ -16,12 +17,23 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// Limits in force.
     pub(super) limits: RuntimeLimits,
+    /// The last start, which may be under way.
+    pub(super) starting: Option<Start>,
     /// Calls that wait for a process.
     pub(super) waiting: Vec<Thread>,
     /// How the last process ended.
     pub(super) last: Option<Ending>,
     /// Processes that serve no more, but may still have calls.
     pub(super) leaving: Vec<Weak<Process>>,
+}
+
+/// The start of a process.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    /// Terms that the process gets.
+    pub(super) terms: Terms,
+    /// Ends the start when nobody wants it any more.
+    pub(super) switch: Cancellation,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +61,13 @@ impl State {
         }
     }
 
+    /// Ends the start that is under way, if one is.
+    pub(super) fn end_start(&mut self) {
+        if let Some(start) = self.starting.take() {
+            start.switch.cancel();
+        }
+    }
+
     /// The error of a call that finds no process, with the reason why there is none.
     pub(super) fn failed(&self, error: Error) -> Error {
         match &self.last {
@@ -59,6 +78,16 @@ impl State {
 }
 
 impl Phase {
+    /// Why there is no process.
+    pub(super) fn error(self) -> Error {
+        match self {
+            Self::Pausing(until) => restarting(until),
+            Self::GivenUp => given_up(),
+            Self::Serving | Self::Starting => restarting(clock::now()),
+            Self::Resting | Self::Stopped => stopped(),
+        }
+    }
+
     /// Name in reports.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -73,7 +102,7 @@ impl Phase {
 }
 
 /// Error of a call between a crash and the next start.
-pub(super) fn restarting(until: Nanos) -> Error {
+fn restarting(until: Nanos) -> Error {
     let left_ms = until.saturating_sub(clock::now()) / 1_000_000;
     Error::new(
         ErrorCode::PluginRestarting,
@@ -83,7 +112,7 @@ pub(super) fn restarting(until: Nanos) -> Error {
 }
 
 /// Error of a call after too many crashes.
-pub(super) fn given_up() -> Error {
+fn given_up() -> Error {
     Error::new(
         ErrorCode::PluginCrashLoop,
         "the plugin's process ended too often and is not started any more (look at its log, then reset the crash loop or replace \
@@ -100,13 +129,4 @@ pub(super) fn stopped() -> Error {
 pub(super) fn within(patience: Duration, cancellation: Cancellation) -> CallContext {
     let deadline = clock::now().saturating_add(clock::saturating_nanos(patience));
     CallContext::from_host(deadline, cancellation, Origin::default())
-}
-
-/// From 0 up to 1; the middle when the system has no random bytes.
-pub(super) fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
-    }
 }

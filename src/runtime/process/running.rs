@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::io::Interest;
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::directory::Sockets;
@@ -129,18 +130,19 @@ impl Process {
 pub(super) fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>, on_end: OnEnd) -> Result<()> {
     let io = executor::io()?;
     let _entered = io.enter();
-    // Only asked whether there is something to read, which is the same for every kind of socket.
+    // Only asked whether there is something to read, which is the same for every kind of descriptor.
     let socket = process.child.messages().try_clone_to_owned().map(UnixStream::from);
     let messages = socket.and_then(|socket| {
         socket.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(socket)
     });
-    let messages = messages.map_err(|error| {
-        Error::new(ErrorCode::EnvironmentResources, "can't watch a native plugin").with_source(error)
-    })?;
+    let messages = messages.map_err(unwatched)?;
+    let launcher = process.child.launcher().try_clone_to_owned();
+    let launcher = launcher.and_then(pipe::Receiver::from_owned_fd_unchecked);
+    let launcher = launcher.map_err(unwatched)?;
     let process = Arc::clone(process);
     io.spawn(async move {
-        let ended = ended(&process.child, &messages);
+        let ended = ended(&process.child, &messages, &launcher);
         tokio::pin!(ended);
         let (exit, broken) = tokio::select! {
             exit = &mut ended => match on_lost.try_recv() {
@@ -152,10 +154,13 @@ pub(super) fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>
                 let broken = match lost {
                     Lost::Protocol(reason) => Some(reason),
                     // A process that closes its connection is on its way out, or as good as dead.
-                    Lost::Closed => match tokio::time::timeout(END_PATIENCE, &mut ended).await {
-                        Ok(exit) => { finish(&process, exit, None, on_end).await; return; }
-                        Err(_) => Some("it closed its connection and went on".to_owned()),
-                    },
+                    Lost::Closed => {
+                        process.child.wake();
+                        match tokio::time::timeout(END_PATIENCE, &mut ended).await {
+                            Ok(exit) => { finish(&process, exit, None, on_end).await; return; }
+                            Err(_) => Some("it closed its connection and went on".to_owned()),
+                        }
+                    }
                 };
                 process.child.kill();
                 (ended.await, broken)
@@ -164,6 +169,10 @@ pub(super) fn watch(process: &Arc<Process>, mut on_lost: oneshot::Receiver<Lost>
         finish(&process, exit, broken.as_deref(), on_end).await;
     });
     Ok(())
+}
+
+fn unwatched(error: std::io::Error) -> Error {
+    Error::new(ErrorCode::EnvironmentResources, "can't watch a native plugin").with_source(error)
 }
 
 async fn finish(process: &Arc<Process>, exit: JailExit, broken: Option<&str>, on_end: OnEnd) {
@@ -182,10 +191,19 @@ async fn finish(process: &Arc<Process>, exit: JailExit, broken: Option<&str>, on
 }
 
 /// Waits until nothing of the process is left.
-async fn ended(child: &JailedChild, messages: &tokio::net::UnixStream) -> JailExit {
+async fn ended(child: &JailedChild, messages: &tokio::net::UnixStream, launcher: &pipe::Receiver) -> JailExit {
     loop {
-        if messages.readable().await.is_err() {
+        let heard = tokio::select! {
+            readable = messages.readable() => readable.is_ok(),
+            _ = launcher.readable() => false,
+        };
+        if !heard {
+            // Others of the jail may take a moment longer than the launcher to end.
+            if let Ok(Some(exit)) = child.wait(Some(Duration::ZERO)) {
+                return exit;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
         }
         let looked = messages.try_io(Interest::READABLE, || match child.wait(Some(Duration::ZERO)) {
             Ok(Some(exit)) => Ok(exit),

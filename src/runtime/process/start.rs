@@ -56,7 +56,7 @@ impl Recipe {
         let log = ProcessLog::new(Arc::clone(&self.host));
         let sockets = self.directory.new_sockets()?;
         let (listener, host_socket) = sockets.listen()?;
-        let mut child = Jail::new()?.start(&self.spec(&terms, &sockets)?)?;
+        let mut child = Jail::new()?.start_within(&self.spec(&terms, &sockets)?, context)?;
         let (directory, listener) = match child.take_sockets() {
             Some(inside) => (inside.directory, inside.listener.into()),
             None => (sockets.open()?, listener),

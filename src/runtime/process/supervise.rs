@@ -8,22 +8,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde_json::{Value, json};
 
 use super::late::Late;
+use super::leaving::retire_elsewhere;
 use super::native::ProcessEvent;
-use super::phases::{Phase, State, chance, given_up, restarting, stopped, within};
+use super::phases::{Phase, Start, State, stopped, within};
 use super::running::Process;
-use super::session::Ending;
 use super::start::Recipe;
 use super::terms::Terms;
-use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
-use crate::plugin::recovery::Verdict;
 use crate::plugin::{CallContext, Cancellation, Recovery, Registration, RuntimeLimits};
 
 /// Is told what happens to processes.
@@ -31,16 +28,14 @@ pub(super) type Observer = Box<dyn Fn(ProcessEvent) + Send + Sync>;
 
 /// A plugin and its process.
 pub(super) struct Supervisor {
-    recipe: Recipe,
+    pub(super) recipe: Recipe,
     registration: Registration,
-    serving: ArcSwapOption<Process>,
+    pub(super) serving: ArcSwapOption<Process>,
     state: Mutex<State>,
     /// Held by who starts a process.
     turn: Mutex<()>,
-    /// Ends a start that is under way when the plugin is stopped.
-    stopped: Cancellation,
-    recovery: Arc<Recovery>,
-    observer: Observer,
+    pub(super) recovery: Arc<Recovery>,
+    pub(super) observer: Observer,
     processes: AtomicU64,
 }
 
@@ -60,9 +55,8 @@ impl Supervisor {
             recipe,
             registration,
             serving: ArcSwapOption::from(Some(process)),
-            state: Mutex::new(State { phase, limits, waiting, last: None, leaving }),
+            state: Mutex::new(State { phase, limits, starting: None, waiting, last: None, leaving }),
             turn: Mutex::default(),
-            stopped: Cancellation::new(),
             recovery,
             observer,
             processes: AtomicU64::new(1),
@@ -130,9 +124,7 @@ impl Supervisor {
             (None, Phase::Resting) => self.begin_start(&mut state)?,
             // Somebody has reset it.
             (None, Phase::GivenUp) if !self.recovery.has_given_up() => self.begin_start(&mut state)?,
-            (None, Phase::Pausing(until)) => return Err(state.failed(restarting(until))),
-            (None, Phase::GivenUp) => return Err(state.failed(given_up())),
-            (None, Phase::Stopped) => return Err(stopped()),
+            (None, phase) => return Err(state.failed(phase.error())),
         }
         let me = std::thread::current();
         if !state.waiting.iter().any(|thread| thread.id() == me.id()) {
@@ -148,50 +140,38 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts a process for calls that wait for it, unless somebody else did or decided otherwise meanwhile.
-    fn start_again(self: &Arc<Self>) {
-        let turn = self.turn();
-        let mut state = self.state();
-        match state.phase {
-            Phase::Starting => {}
-            Phase::Pausing(until) if clock::now() >= until => state.move_to(Phase::Starting),
-            _ => return,
-        }
-        let is_after_failure = state.last.is_some();
-        drop(state);
-        match self.exchange(turn) {
-            Ok(()) if is_after_failure => self.recovery.restarted(),
-            Ok(()) => {}
-            Err(error) => {
-                let state = self.state();
-                if state.phase == Phase::Starting {
-                    self.fail(state, Ending::of(&error));
-                }
-            }
-        }
-    }
-
-    /// Starts a process and lets it serve; the one that did ends with its calls.
-    fn exchange(self: &Arc<Self>, turn: MutexGuard<'_, ()>) -> Result<()> {
+    /// Starts a process and lets it serve; gives the one that did, which is to be retired.
+    pub(super) fn exchange(self: &Arc<Self>, turn: MutexGuard<'_, ()>) -> Result<Option<Arc<Process>>> {
         let process = self.new_process()?;
         let old = self.put_into_service(process)?;
         drop(turn);
         (self.observer)(ProcessEvent::Restarted);
         self.follow_policy();
-        self.retire(old);
-        Ok(())
+        Ok(old)
     }
 
     fn new_process(self: &Arc<Self>) -> Result<Arc<Process>> {
-        let limits = self.limits();
-        let terms = (self.recipe.terms)();
-        let context = within(terms.init_timeout(), self.stopped.clone());
+        let (limits, Start { terms, switch }) = self.begin()?;
+        let context = within(terms.init_timeout(), switch.clone());
         let (late, on_end) = Late::new();
         let same = |registration: &Registration| self.check_same(registration);
-        let (process, _) = self.recipe.start(terms, limits, same, on_end, &context)?;
+        let started = self.recipe.start(terms, limits, same, on_end, &context);
+        // Whatever it failed of then, it is no failure of the plugin.
+        let (process, _) = started.map_err(|error| if switch.is_cancelled() { stopped() } else { error })?;
         self.processes.fetch_add(1, Ordering::Relaxed);
         late.arrive(self);
         Ok(process)
+    }
+
+    /// Begins a start under the terms of this moment.
+    fn begin(&self) -> Result<(RuntimeLimits, Start)> {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Stopped | Phase::Resting) {
+            return Err(stopped());
+        }
+        let start = Start { terms: (self.recipe.terms)(), switch: Cancellation::new() };
+        state.starting = Some(start.clone());
+        Ok((state.limits, start))
     }
 
     fn check_same(&self, registration: &Registration) -> Result<()> {
@@ -221,196 +201,34 @@ impl Supervisor {
         let old = self.serving.swap(Some(process));
         state.leaving.retain(|process| process.upgrade().is_some_and(|process| !process.has_ended()));
         state.leaving.extend(old.iter().map(Arc::downgrade));
+        state.last = None;
         state.move_to(Phase::Serving);
         Ok(old)
     }
 
-    /// Ends a process that serves no more, once its calls have ended.
-    fn retire(&self, old: Option<Arc<Process>>) {
-        if let Some(old) = old {
-            old.host_calls.retire(old.terms.call_timeout());
-            old.stop(&within(old.terms.shutdown_timeout(), Cancellation::default()));
-        }
-    }
-
-    /// Puts a new process in the place of the present one, which ends with its calls.
+    /// Puts a new process in the place of the present one, which ends with its calls. Where there is none, that has its
+    /// reason, and its own remedy.
     pub(super) fn restart(self: &Arc<Self>) -> Result<()> {
-        self.exchange(self.turn())
-    }
-
-    /// Puts other limits in force, and other terms if they have changed.
-    pub(super) fn set_limits(self: &Arc<Self>, limits: &RuntimeLimits) {
-        let mut state = self.state();
-        state.limits = *limits;
-        if let Some(process) = &*self.serving.load() {
-            process.host_calls.set_limits(*limits);
-        }
-        drop(state);
-        self.follow_policy();
-    }
-
-    /// Renews a process whose terms no longer hold: what the kernel holds it to was settled when it was started.
-    fn follow_policy(self: &Arc<Self>) {
-        if self.outdated().is_some() {
-            let inner = Arc::clone(self);
-            // Without a thread the old terms stay until the next start.
-            let _ = executor::spawn(move || inner.renew());
-        }
-    }
-
-    fn outdated(&self) -> Option<Arc<Process>> {
-        self.serving.load_full().filter(|process| process.terms != (self.recipe.terms)())
-    }
-
-    fn renew(self: &Arc<Self>) {
         let turn = self.turn();
-        // Somebody may have been faster.
-        let Some(process) = self.outdated() else { return };
-        if let Err(error) = self.exchange(turn) {
-            self.refuse(&process, &error);
+        let state = self.state();
+        if state.phase != Phase::Serving {
+            return Err(state.failed(state.phase.error()));
         }
-    }
-
-    /// Ends a process whose terms no longer hold, when none can be started under the new ones.
-    fn refuse(&self, process: &Arc<Process>, error: &Error) {
-        let mut state = self.state();
-        if state.phase != Phase::Serving || !self.is_serving(process) {
-            return;
-        }
-        let refused = self.serving.swap(None);
-        state.last = Some(Ending::of(error));
-        state.move_to(Phase::Resting);
         drop(state);
-        if let Some(refused) = refused {
-            refused.kill();
-        }
+        let old = self.exchange(turn)?;
+        retire_elsewhere(old)
     }
 
-    fn is_serving(&self, process: &Arc<Process>) -> bool {
+    /// True when it is the one that serves.
+    pub(super) fn is_serving(&self, process: &Arc<Process>) -> bool {
         self.serving.load().as_ref().is_some_and(|serving| Arc::ptr_eq(serving, process))
     }
 
-    /// Ends the process once its calls have ended; the next call starts one.
-    pub(super) fn rest(self: &Arc<Self>) -> Result<()> {
-        let mut state = self.state();
-        // A start that is under way comes to its end.
-        if !matches!(state.phase, Phase::Serving | Phase::Pausing(_)) {
-            return Ok(());
-        }
-        state.move_to(Phase::Resting);
-        let process = self.serving.swap(None);
-        state.leaving.extend(process.iter().map(Arc::downgrade));
-        drop(state);
-        let inner = Arc::clone(self);
-        executor::spawn(move || inner.retire(process))
-    }
-
-    /// Begins no call any more; the process ends with the last one that is under way.
-    pub(super) fn let_go(self: &Arc<Self>) {
-        let mut state = self.state();
-        state.move_to(Phase::Stopped);
-        let process = self.serving.swap(None);
-        state.leaving.extend(process.iter().map(Arc::downgrade));
-        drop(state);
-        self.stopped.cancel();
-        let Some(process) = process else { return };
-        let inner = Arc::clone(self);
-        let retired = Arc::clone(&process);
-        if executor::spawn(move || inner.retire(Some(retired))).is_err() {
-            process.kill();
-        }
-    }
-
-    /// Ends the plugin and everything that it runs in.
-    pub(super) fn stop(&self, patience: Duration) {
-        let mut state = self.state();
-        state.move_to(Phase::Stopped);
-        let serving = self.serving.swap(None);
-        let leaving: Vec<_> = state.leaving.drain(..).filter_map(|process| process.upgrade()).collect();
-        drop(state);
-        self.stopped.cancel();
-        let context = within(patience, Cancellation::default());
-        for process in serving.into_iter().chain(leaving) {
-            if patience.is_zero() {
-                process.kill();
-            } else {
-                process.stop(&context);
-            }
-        }
-        if !patience.is_zero() {
-            // A start that was under way has ended when this is to be had.
-            drop(self.turn());
-        }
-    }
-
-    /// A process has ended. May be told more than once.
-    pub(super) fn ended(self: &Arc<Self>, process: &Arc<Process>) {
-        let state = self.state();
-        if let Some(ending) = process.ending().filter(|_| self.is_serving(process)) {
-            self.fail(state, ending);
-        }
-    }
-
-    /// The process has crashed, or could not be started: what comes next.
-    fn fail(self: &Arc<Self>, mut state: MutexGuard<'_, State>, ending: Ending) {
-        let verdict = self.recovery.failed(clock::now(), chance());
-        let crashed = ProcessEvent::Crashed(Arc::new(ending.error()));
-        let gone = self.serving.swap(None);
-        state.last = Some(ending);
-        let due = match verdict {
-            Verdict::GiveUp => None,
-            Verdict::RestartAfter(pause) => Some(clock::now().saturating_add(clock::saturating_nanos(pause))),
-        };
-        state.move_to(match verdict {
-            Verdict::GiveUp => Phase::GivenUp,
-            Verdict::RestartAfter(Duration::ZERO) => Phase::Starting,
-            Verdict::RestartAfter(_) => due.map_or(Phase::Starting, Phase::Pausing),
-        });
-        drop(state);
-        drop(gone);
-        (self.observer)(crashed);
-        match due {
-            None => (self.observer)(ProcessEvent::GaveUp),
-            Some(due) => self.start_later(due),
-        }
-    }
-
-    fn start_later(self: &Arc<Self>, due: Nanos) {
-        let plugin = Arc::downgrade(self);
-        // On the timer's thread, which must not be held up.
-        let start = move || {
-            let Some(plugin) = plugin.upgrade() else { return };
-            let starter = Arc::clone(&plugin);
-            if executor::spawn(move || starter.start_again()).is_err() {
-                plugin.leave_to_callers();
-            }
-        };
-        if executor::at(due, start).is_err() {
-            self.leave_to_callers();
-        }
-    }
-
-    /// There is no thread or no timer to be had: the next call starts a process.
-    fn leave_to_callers(&self) {
-        let mut state = self.state();
-        if matches!(state.phase, Phase::Starting | Phase::Pausing(_)) {
-            state.move_to(Phase::Resting);
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        if let Some(process) = self.serving.swap(None) {
-            process.kill();
-        }
     }
 }

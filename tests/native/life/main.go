@@ -2,11 +2,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	plugin "github.com/goatkit/goatflow-plugin/bindings/plugin-go"
@@ -43,6 +45,7 @@ func main() {
 	plugin.Handle("work", func(*plugin.Call) (any, error) {
 		return nil, os.WriteFile(filepath.Join(settings["work_dir"], "work"), []byte("done"), 0o600)
 	})
+	plugin.Handle("fill", func(*plugin.Call) (any, error) { return fill(os.TempDir()) })
 	native.Serve(native.OnInit(func(config map[string]string) error {
 		settings = config
 		if os.Getenv("HANG_IN_INIT") != "" {
@@ -50,6 +53,24 @@ func main() {
 		}
 		return nil
 	}))
+}
+
+// fill writes to a directory until that fails, and tells how.
+func fill(directory string) (any, error) {
+	file, err := os.Create(filepath.Join(directory, "fill"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	written := 0
+	for err == nil {
+		var bytes int
+		bytes, err = file.Write(make([]byte, 4096))
+		written += bytes
+	}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return map[string]any{"bytes": written, "error": errno.Error()}, nil
 }
 
 // secrets collects every environment and command line that the plugin can read.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::package::signature::SecretKey;
-use crate::package::trust::document::Revocation;
+use crate::package::trust::document::{Revocation, Role};
 
 const FILE: [u8; 32] = [0x11; 32];
 const ASKED: [u8; 32] = [0x22; 32];

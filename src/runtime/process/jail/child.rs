@@ -13,6 +13,17 @@ use super::status::{Failure, JailReport, Layer};
 use super::users::User;
 use crate::clock::{self, Nanos};
 use crate::error::{Error, ErrorCode, Result};
+use crate::executor;
+use crate::plugin::CallContext;
+use crate::plugin::call::cancelled;
+use crate::runtime::process::spawn::{LOOK, STEP_TIMEOUT, collect, took_too_long};
+
+/// How long the end of the socket is waited for, in nanoseconds, once all processes that are known have ended: one that was
+/// being started may take that long to follow its launcher.
+const SILENCE: Nanos = 500_000_000;
+
+/// How often a control group is tried to be removed whose processes are about to be gone.
+const GROUP_ATTEMPTS: u32 = 40;
 
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +71,8 @@ struct State {
     exit: Option<JailExit>,
     groups: Vec<PathBuf>,
     failure: Option<Failure>,
+    /// Since when all processes that are known have been seen to have ended, without anything more to hear.
+    silent_since: Option<Nanos>,
 }
 
 impl JailedChild {
@@ -82,7 +95,13 @@ impl JailedChild {
             output: Some(output),
             errors: Some(errors),
             report: JailReport::default(),
-            state: Mutex::new(State { progress: Progress::Begun, exit: None, groups: Vec::new(), failure: None }),
+            state: Mutex::new(State {
+                progress: Progress::Begun,
+                exit: None,
+                groups: Vec::new(),
+                failure: None,
+                silent_since: None,
+            }),
             owner: std::process::id(),
         }
     }
@@ -123,6 +142,13 @@ impl JailedChild {
         self.socket.as_fd()
     }
 
+    /// Descriptor of the launcher: readable once it has ended. [`Self::wait`] has something to look at then, too, which
+    /// [`Self::messages`] does not tell where a child of the host has a copy of the launcher's descriptors.
+    #[must_use]
+    pub fn launcher(&self) -> BorrowedFd<'_> {
+        self.launcher.as_fd()
+    }
+
     /// Descriptor of the plugin's process: readable once it has ended.
     #[must_use]
     pub fn process(&self) -> Option<BorrowedFd<'_>> {
@@ -134,7 +160,7 @@ impl JailedChild {
     pub fn pid(&self) -> Option<u32> {
         use std::os::fd::AsRawFd;
         let descriptor = self.plugin.as_ref()?.as_raw_fd();
-        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+        let facts = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{descriptor}")).ok()?;
         facts.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
     }
 
@@ -160,6 +186,13 @@ impl JailedChild {
         let _ = pidfd_send_signal(&self.launcher, Signal::CONT);
     }
 
+    /// Lets the launcher go on, which has to tell about the end, where somebody has stopped it.
+    pub fn wake(&self) {
+        if self.is_ours() {
+            let _ = pidfd_send_signal(&self.launcher, Signal::CONT);
+        }
+    }
+
     /// Waits until nothing of the plugin is left, at most for `timeout`; `None` when that comes first.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<JailExit>> {
         if !self.is_ours() {
@@ -175,12 +208,12 @@ impl JailedChild {
                 return Ok(Some(state.exit.unwrap_or(KILLED)));
             }
             drop(state);
-            if !messages::wait_for(self.socket.as_fd(), deadline)? {
+            if !self.listen(deadline)? {
                 return Ok(None);
             }
             let mut state = self.state();
             if state.progress != Progress::Over
-                && let Some(message) = messages::receive(self.socket.as_fd())?
+                && let Some(message) = self.receive(&mut state)?
             {
                 self.take(&mut state, message);
             }
@@ -196,14 +229,14 @@ impl JailedChild {
     }
 
     /// Lets the program run.
-    pub(super) fn consent(&mut self) -> Result<()> {
-        let patience = clock::saturating_nanos(Duration::from_secs(30));
+    pub(super) fn consent(&mut self, context: &CallContext) -> Result<()> {
         self.send(b"go", &[])?;
-        self.advance(Progress::Started, clock::now().saturating_add(patience))
+        self.advance(Progress::Started, context)
     }
 
-    /// Listens until the start has come that far.
-    pub(super) fn advance(&mut self, until: Progress, deadline: Nanos) -> Result<()> {
+    /// Listens until the start has come that far, as long as `context` lets it.
+    pub(super) fn advance(&mut self, until: Progress, context: &CallContext) -> Result<()> {
+        let deadline = clock::now().saturating_add(clock::saturating_nanos(STEP_TIMEOUT)).min(context.deadline);
         loop {
             if let Some(failure) = self.state().failure.take() {
                 return Err(step_error(&failure));
@@ -218,16 +251,52 @@ impl JailedChild {
                     "the launcher of native plugins ended before it was done (is something killing the host's processes?)",
                 ));
             }
-            if !messages::wait_for(self.socket.as_fd(), Some(deadline))? {
-                return Err(Error::new(
-                    ErrorCode::EnvironmentJailLauncher,
-                    "the launcher of native plugins took too long (the machine is overloaded, or a process was stopped)",
-                ));
+            if context.cancellation.is_cancelled() {
+                return Err(cancelled());
             }
-            if let Some(message) = messages::receive(self.socket.as_fd())? {
+            let look = clock::now().saturating_add(clock::saturating_nanos(LOOK)).min(deadline);
+            if !self.listen(Some(look))? {
+                if look < deadline {
+                    continue;
+                }
+                return Err(took_too_long());
+            }
+            let message = self.receive(&mut self.state())?;
+            if let Some(message) = message {
                 self.take_start(message);
             }
         }
+    }
+
+    /// Waits until there is something to hear, or somebody who could say something has ended; false when the deadline comes
+    /// first.
+    fn listen(&self, deadline: Option<Nanos>) -> Result<bool> {
+        if let Some(process) = self.processes().find(|process| !has_ended(process)) {
+            return messages::wait_for(&[self.socket.as_fd(), process.as_fd()], deadline);
+        }
+        let over = self.state().silent_since.map_or(0, |since| since.saturating_add(SILENCE));
+        let until = deadline.map_or(over, |deadline| deadline.min(over));
+        Ok(messages::wait_for(&[self.socket.as_fd()], Some(until))? || deadline.is_none_or(|deadline| over <= deadline))
+    }
+
+    /// What is there to hear. A child of the host that was forked during the start has a copy of the launcher's end of the
+    /// socket, which does not close then: nobody is left to say anything, too, some time after all processes have ended.
+    fn receive(&self, state: &mut State) -> Result<Option<Message>> {
+        // Asked first: what they said before their end is there now.
+        let have_ended = self.processes().all(has_ended);
+        if let Some(message) = messages::receive(self.socket.as_fd())? {
+            return Ok(Some(message));
+        }
+        if !have_ended {
+            return Ok(None);
+        }
+        let now = clock::now();
+        let since = *state.silent_since.get_or_insert(now);
+        Ok((now.saturating_sub(since) >= SILENCE).then_some(Message::End))
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &OwnedFd> {
+        [&self.launcher].into_iter().chain(&self.init).chain(&self.plugin)
     }
 
     /// A message during the start, when nobody else looks at this yet.
@@ -256,11 +325,8 @@ impl JailedChild {
             Message::Over(true) => state.exit.get_or_insert(KILLED).out_of_memory = true,
             Message::Over(false) | Message::Descriptor(..) | Message::Layer(_) => {}
             Message::End => {
-                messages::collect(&self.launcher);
-                for group in state.groups.drain(..) {
-                    // Removed already, unless the launcher was killed.
-                    let _ = std::fs::remove_dir(group);
-                }
+                collect(&self.launcher);
+                remove_groups(std::mem::take(&mut state.groups));
                 state.progress = Progress::Over;
             }
         }
@@ -289,6 +355,29 @@ impl Drop for JailedChild {
         // Bounded: nothing in the jail can hold up a SIGKILL. What fails here leaves a process without a name, nothing more.
         let _ = self.wait(None);
     }
+}
+
+/// Removes what the launcher leaves behind when it is killed. Processes are in their groups a moment longer than they hold
+/// their sockets.
+fn remove_groups(mut groups: Vec<PathBuf>) {
+    let is_busy = |group: &PathBuf| {
+        std::fs::remove_dir(group).is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy)
+    };
+    groups.retain(is_busy);
+    if groups.is_empty() {
+        return;
+    }
+    // Without a thread to be had, empty groups stay.
+    let _ = executor::spawn(move || {
+        for _ in 0..GROUP_ATTEMPTS {
+            std::thread::park_timeout(LOOK);
+            groups.retain(is_busy);
+        }
+    });
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    messages::wait_for(&[process.as_fd()], Some(0)).unwrap_or(false)
 }
 
 fn step_error(failure: &Failure) -> Error {

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -19,8 +18,9 @@ use super::messages::{self, no_descriptors};
 use super::status::{JailReport, Layer};
 use super::users::User;
 use super::{JailSpec, image};
-use crate::clock;
+use crate::clock::Nanos;
 use crate::error::{Error, ErrorCode, Result};
+use crate::plugin::{CallContext, Cancellation, Origin};
 use crate::runtime::process::spawn;
 
 /// The launcher, a static program of some hundred kilobytes.
@@ -28,9 +28,6 @@ const LAUNCHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/launcher"));
 
 /// How often memory is tried to be sealed that the kernel says is in use; each time it waits a tenth of a second.
 const SEAL_ATTEMPTS: u32 = 20;
-
-/// How long a launcher may take to build a jail. On a busy machine it takes tenths of a second.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program that can't change any more: looked at, copied and sealed.
 #[derive(Debug)]
@@ -93,7 +90,12 @@ impl Jail {
 
     /// Starts a plugin, unless less is in force than it needs.
     pub fn start(&self, spec: &JailSpec) -> Result<JailedChild> {
-        let mut child = self.prepare(spec)?;
+        self.start_within(spec, &unlimited())
+    }
+
+    /// As [`Self::start`], for as long as `context` lets it.
+    pub fn start_within(&self, spec: &JailSpec, context: &CallContext) -> Result<JailedChild> {
+        let mut child = self.prepare(spec, context)?;
         let level = child.report().level();
         if level < spec.minimum_level {
             let why = child.report().shortcomings().join("; ");
@@ -106,13 +108,13 @@ impl Jail {
             )
             .with_detail("report", child.report().to_json()));
         }
-        child.consent()?;
+        child.consent(context)?;
         Ok(child)
     }
 
     /// Builds the jail of a plugin without running anything in it, and tells what was in force.
     pub fn report(&self, spec: &JailSpec) -> Result<JailReport> {
-        self.prepare(spec).map(|child| child.report().clone())
+        self.prepare(spec, &unlimited()).map(|child| child.report().clone())
     }
 
     /// The jail of the usual start, with this library's own launcher in the place of a plugin.
@@ -121,7 +123,7 @@ impl Jail {
     }
 
     /// Starts a launcher, and waits until everything but the program runs.
-    fn prepare(&self, spec: &JailSpec) -> Result<JailedChild> {
+    fn prepare(&self, spec: &JailSpec, context: &CallContext) -> Result<JailedChild> {
         spec.check()?;
         let user = User::reserve()?;
         let job = sealed(c"goatflow-job", job(spec, user.as_ref()).as_bytes(), MemfdFlags::empty())
@@ -131,13 +133,13 @@ impl Jail {
         let host = pidfd_open(getpid(), PidfdFlags::empty()).map_err(|errno| no_descriptors("pidfd", errno))?;
         let (ours, theirs) = messages::pair()?;
         let program = format!("/proc/self/fd/{}", self.launcher.file.as_raw_fd());
-        let launcher = spawn::spawn(program, theirs)?;
+        let launcher = spawn::spawn(program, theirs, context)?;
         let mut child = JailedChild::new(ours, life_held, launcher, user, (output, errors));
         child.send(b"job", &[&job, &spec.image.file, &life, &host, &output_end, &errors_end].map(|one| one.as_fd()))?;
         drop((life, output_end, errors_end));
         child.note(spec.image.layer());
         child.note(Layer::ok("life", "pipe and process of the host"));
-        await_ready(&mut child)?;
+        child.advance(Progress::Ready, context)?;
         note_consequences(&mut child, spec);
         if let (false, Some(user), Some(sockets)) = (has_namespaces(&child), child.user(), &spec.sockets) {
             give_away(sockets, user)?;
@@ -146,9 +148,8 @@ impl Jail {
     }
 }
 
-fn await_ready(child: &mut JailedChild) -> Result<()> {
-    let deadline = clock::now().saturating_add(clock::saturating_nanos(START_TIMEOUT));
-    child.advance(Progress::Ready, deadline)
+fn unlimited() -> CallContext {
+    CallContext::from_host(Nanos::MAX, Cancellation::default(), Origin::default())
 }
 
 fn has_namespaces(child: &JailedChild) -> bool {
@@ -292,6 +293,6 @@ fn fill(mut file: &File, bytes: &[u8]) -> rustix::io::Result<()> {
 
 /// The same file again without the right to write: what is open for writing is not executed.
 fn read_only(file: &File) -> rustix::io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }

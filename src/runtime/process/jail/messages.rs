@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -70,12 +70,12 @@ pub(super) fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[Borrow
 }
 
 /// Waits until one of the descriptors has something to say, at most until `deadline`; false when that comes first.
-pub(super) fn wait_for(descriptor: BorrowedFd<'_>, deadline: Option<Nanos>) -> Result<bool> {
+pub(super) fn wait_for(descriptors: &[BorrowedFd<'_>], deadline: Option<Nanos>) -> Result<bool> {
+    let mut list: Vec<_> = descriptors.iter().map(|one| PollFd::from_borrowed_fd(*one, PollFlags::IN)).collect();
     loop {
         let left = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(clock::now())));
         // A time too long for the system is as good as none.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut list = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         match poll(&mut list, timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
@@ -105,9 +105,12 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>> {
         _ => Vec::new(),
     });
     let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
-    parse(&text, passed.next())
-        .map(Some)
-        .ok_or_else(|| crate::error::bug!("the launcher said `{}`", text.escape_debug()))
+    let passed = passed.next();
+    if passed.is_none() && text.starts_with("descriptor\0") {
+        // What this process has no room for is lost on the way.
+        return Err(no_descriptors("place for a descriptor", Errno::MFILE));
+    }
+    parse(&text, passed).map(Some).ok_or_else(|| crate::error::bug!("the launcher said `{}`", text.escape_debug()))
 }
 
 fn parse(text: &str, passed: Option<OwnedFd>) -> Option<Message> {
@@ -136,12 +139,6 @@ fn failure(step: &str, errno: &str, place: &str) -> Option<Failure> {
 
 fn exit(code: Option<i32>, signal: Option<i32>) -> JailExit {
     JailExit { code, signal, out_of_memory: false }
-}
-
-/// Collects a process that has ended or is about to. The host may have done so already, in which case nothing is left to do.
-pub(super) fn collect(process: &OwnedFd) {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    while matches!(waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
 }
 
 #[cfg(test)]
