@@ -74,6 +74,8 @@ lint: ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release $(LOCKED) --lib --bins -- -D warnings
 	cd launcher && $(CARGO) fmt --check && $(CARGO) clippy $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/launcher -- -D warnings
+	cd fuzz && $(CARGO) check $(LOCKED) --target-dir $(CARGO_TARGET_DIR)/fuzz
+	cd benches/native/tonic && $(CARGO) fmt --check
 
 fmt: ## format the Rust code
 	$(CARGO) fmt
@@ -85,7 +87,7 @@ bench: ## measure the call path beside raw wasmtime
 	$(CARGO) bench $(LOCKED)
 
 .PHONY: bench-native
-bench-native: plugins ## measure native plugins beside a bare socket, go-plugin's host and bubblewrap
+bench-native: plugins ## measure native plugins beside a bare socket, tonic, go-plugin's host and bubblewrap
 	benches/native/run.sh
 
 clean:

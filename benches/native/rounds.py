@@ -31,6 +31,7 @@ def commands(programs: str, plugin: str, calls: str) -> Dict[str, List[str]]:
     go = os.path.join(programs, "goplugin")
     rows = {
         "raw Unix socket": [os.path.join(programs, "raw"), calls],
+        "plain tonic": [os.path.join(programs, "tonic"), calls],
         "library, gRPC": [os.path.join(programs, "ours"), plugin, calls],
         "go-plugin, gRPC": [go, "grpc", calls, program],
         "library, net/rpc": [os.path.join(programs, "ours"), peer, calls],
@@ -71,7 +72,8 @@ def main() -> None:
     table("times the raw socket, per round", rounds, called[1:], CASES[:2], "raw Unix socket")
     table("times go-plugin's gRPC, per round", rounds, called, CASES, "go-plugin, gRPC")
     table("times go-plugin's net/rpc, per round", rounds, called, CASES, "go-plugin, net/rpc")
-    starts = [row for row in rows if row != "raw Unix socket"]
+    table("times plain tonic, per round", rounds, called, CASES, "plain tonic")
+    starts = [row for row in rows if row not in ("raw Unix socket", "plain tonic")]
     table("start to first answer, ms", rounds, starts, ["start_ms", "start_cpu_ms"])
     table("start, times go-plugin's gRPC without a jail", rounds, starts, ["start_ms", "start_cpu_ms"], "go-plugin, gRPC")
 

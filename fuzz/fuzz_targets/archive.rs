@@ -6,10 +6,12 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { file_bytes: 1 << 20, total_bytes: 1 << 22, ..Limits::default() };
-    let Ok(archive) = Archive::read(bytes, &limits) else { return };
+    let Ok(archive) = Archive::read(bytes.to_vec(), &limits) else { return };
     let files = archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File);
     let files: Vec<_> = files.map(|entry| (entry.name(), archive.content(entry).unwrap())).collect();
-    for ((_, content), entry) in files.iter().zip(archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File)) {
+    for ((_, content), entry) in
+        files.iter().zip(archive.entries().iter().filter(|entry| entry.kind() == EntryKind::File))
+    {
         assert_eq!(content.len() as u64, entry.size());
     }
     if !files.is_empty() {

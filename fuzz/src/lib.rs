@@ -7,6 +7,8 @@ pub mod bounded;
 pub mod clock;
 #[path = "../../src/error.rs"]
 pub mod error;
+#[path = "../../src/executor.rs"]
+pub mod executor;
 #[path = "../../src/host/mod.rs"]
 pub mod host;
 #[path = "../../src/json.rs"]
@@ -29,14 +31,6 @@ mod handshake;
 /// Reads the line with which a plugin introduces itself; gives its socket.
 pub fn introduction(line: &[u8], directory: &std::path::Path) -> error::Result<std::path::PathBuf> {
     handshake::parse(line, directory).map(|handshake| handshake.socket)
-}
-
-/// The thread of the SQL gate needs no signal mask here.
-pub mod executor {
-    /// Runs `work`.
-    pub fn with_thread_mask<T>(work: impl FnOnce() -> T) -> T {
-        work()
-    }
 }
 
 /// The tokenisers of the databases themselves.

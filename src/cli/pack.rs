@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = archive::pack(&arguments.directory, &Limits::default())?;
     // What would be refused is not handed out.
     let gate = Gate::default();
-    let package = gate.checked_package(gate.judge(bytes.into(), None, None)?, &arguments.directory)?;
+    let package = gate.checked_package(gate.admit_bytes(bytes, None, None)?, &arguments.directory)?;
     let manifest = &package.contents.manifest;
     let output =
         arguments.output.clone().unwrap_or_else(|| format!("{}-{}.zip", manifest.name, manifest.version).into());

@@ -108,7 +108,7 @@ impl Identity {
                 // What would not be accepted is not signed. Signatures that are there already do not matter here.
                 let bytes = files::read(&arguments.file, MAX_FILE_BYTES)?;
                 let gate = Gate { mode: Mode::Optional, ..Gate::default() };
-                let package = gate.checked_package(gate.judge(bytes.into(), None, None)?, &arguments.file)?;
+                let package = gate.checked_package(gate.admit_bytes(bytes, None, None)?, &arguments.file)?;
                 let subject = package.contents.subject();
                 let (name, version) = (subject.name.to_owned(), subject.version.to_owned());
                 let sha256 = *package.admitted.verified.sha256();

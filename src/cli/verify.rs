@@ -85,7 +85,7 @@ fn admit(arguments: &Arguments, gate: &Gate) -> Result<Admitted> {
         _ => error,
     })?;
     let (detached, note) = if is_note { (None, Some(text)) } else { (Some(text), None) };
-    gate.judge(files::read(&arguments.file, max_bytes)?.into(), detached, note)
+    gate.admit_bytes(files::read(&arguments.file, max_bytes)?, detached, note)
 }
 
 fn in_words(report: &Value) -> String {

@@ -35,7 +35,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Admitted {
     /// Its bytes: the ones that were judged.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// The verdict.
     pub verified: Verified,
     /// Text of `<file>.sig`.
@@ -66,7 +66,7 @@ impl Gate {
 
     /// Reads a file and its signature files, each once, and judges them.
     pub fn admit(&self, path: &Path, max_bytes: usize) -> Result<Admitted> {
-        let bytes: Arc<[u8]> = files::read(path, max_bytes)?.into();
+        let bytes = files::read(path, max_bytes)?;
         let signature = |extension: &str, max_bytes| match files::read_if_there(&beside(path, extension), max_bytes) {
             Err(error) if error.code() == ErrorCode::PackageTooLarge => Err(Error::new(
                 ErrorCode::SignatureMalformed,
@@ -74,15 +74,19 @@ impl Gate {
             )),
             read => read,
         };
-        self.judge(bytes, signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?)
+        self.admit_bytes(bytes, signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?)
     }
 
-    /// Judges bytes that were read before.
-    pub fn judge(&self, bytes: Arc<[u8]>, detached: Option<Vec<u8>>, note: Option<Vec<u8>>) -> Result<Admitted> {
-        let sha256 = Sha256::digest(&bytes).into();
-        let evidence = Evidence { sha256, detached: detached.as_deref(), note: note.as_deref() };
-        let verified = self.trust()?.judge(self.mode, &evidence, Moment::of(clock::wall()))?;
-        Ok(Admitted { bytes, verified, detached, note })
+    /// Judges what was read before.
+    pub fn admit_bytes(&self, bytes: Vec<u8>, detached: Option<Vec<u8>>, note: Option<Vec<u8>>) -> Result<Admitted> {
+        let verified = self.judge(&bytes, detached.as_deref(), note.as_deref())?;
+        Ok(Admitted { bytes: Arc::new(bytes), verified, detached, note })
+    }
+
+    /// As [`Self::admit_bytes`], for bytes that the caller keeps.
+    pub fn judge(&self, bytes: &[u8], detached: Option<&[u8]>, note: Option<&[u8]>) -> Result<Verified> {
+        let evidence = Evidence { sha256: Sha256::digest(bytes).into(), detached, note };
+        self.trust()?.judge(self.mode, &evidence, Moment::of(clock::wall()))
     }
 
     /// Judges again what was judged before and is to run again.

@@ -96,7 +96,8 @@ fn open_module(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Opened
         }
         error
     })?;
-    let artifact = Artifact { manifest: None, code: admitted.bytes.to_vec(), origin: files::shown(path) };
+    let code = Arc::unwrap_or_clone(admitted.bytes);
+    let artifact = Artifact { manifest: None, code, origin: files::shown(path) };
     let verified = admitted.verified;
     if let Some(statement) = verified.statement() {
         // The module has not said its name yet, but its signers have: what they may not sign, or what is outdated, does
@@ -145,12 +146,12 @@ fn open_directory(gate: &Gate, store: Option<&Store>, path: &Path) -> Result<Ope
         None => Ok(None),
     };
     let (detached, note) = (signature("sig", detached::MAX_BYTES)?, signature("gksig", note::MAX_BYTES)?);
-    let admitted = gate.judge(code.as_slice().into(), detached, note)?;
-    admitted.verified.check_subject(&contents.subject())?;
+    let verified = gate.judge(&code, detached.as_deref(), note.as_deref())?;
+    verified.check_subject(&contents.subject())?;
     if let Some(store) = store {
-        store.check_known(&admitted.verified, &contents.subject(), &contents.asked)?;
+        store.check_known(&verified, &contents.subject(), &contents.asked)?;
     }
-    opened(gate, contents, code, admitted.verified, files::shown(path), false)
+    opened(gate, contents, code, verified, files::shown(path), false)
 }
 
 fn opened(

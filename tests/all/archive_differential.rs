@@ -280,7 +280,7 @@ fn what_is_accepted_means_the_same_to_all_readers() {
     let (mut accepted, mut list, mut refused) = (Vec::new(), String::new(), BTreeMap::new());
     for number in 0..count {
         let bytes = mutant(&mut dice);
-        match Archive::read(bytes.as_slice(), &Limits::default()) {
+        match Archive::read(bytes.clone(), &Limits::default()) {
             Ok(archive) => {
                 let path = directory.path().join(format!("{number}.zip"));
                 std::fs::write(&path, &bytes).unwrap();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::archive_build::{self as build, File};
 
 fn read(bytes: &[u8]) -> Archive {
-    Archive::read(bytes, &Limits::default()).unwrap()
+    Archive::read(bytes.to_vec(), &Limits::default()).unwrap()
 }
 
 /// Names and contents of all files.
@@ -264,7 +264,7 @@ fn large_archives_give_their_contents_as_well() {
 #[test]
 fn limits_of_the_host_are_kept() {
     let bytes = build::build(&[build::file("a/b", b"12345"), build::file("c", b"67890")]).bytes;
-    let read = |limits: Limits| Archive::read(bytes.as_slice(), &limits).map(|archive| archive.entries().len());
+    let read = |limits: Limits| Archive::read(bytes.clone(), &limits).map(|archive| archive.entries().len());
     let exact = Limits { archive_bytes: bytes.len() as u64, entries: 3, file_bytes: 5, total_bytes: 10, ratio: 1 };
     assert_eq!(read(exact).unwrap(), 2);
     for (limits, expected) in [

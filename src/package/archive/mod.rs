@@ -98,7 +98,7 @@ enum Place {
 
 /// An archive, checked as a whole: everything that can be wrong with its bytes is found by [`Archive::read`].
 pub struct Archive {
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
     entries: Vec<Entry>,
     places: Vec<Place>,
 }
@@ -111,7 +111,7 @@ impl fmt::Debug for Archive {
 
 impl Archive {
     /// Checks `bytes`: layout, names, kinds, limits, and that every content decompresses to its declared size and checksum.
-    pub fn read(bytes: impl Into<Arc<[u8]>>, limits: &Limits) -> Result<Self> {
+    pub fn read(bytes: impl Into<Arc<Vec<u8>>>, limits: &Limits) -> Result<Self> {
         let (bytes, limits) = (bytes.into(), limits.capped());
         if bytes.len() as u64 > limits.archive_bytes {
             return Err(refusal::archive(

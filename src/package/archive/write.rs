@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
@@ -51,8 +52,9 @@ where
     }
     finish(&mut entries, &directory, sorted.len())?;
     // The reader has the last word on names, collisions and limits.
-    Archive::read(entries.as_slice(), &limits)?;
-    Ok(entries)
+    let entries = Arc::new(entries);
+    Archive::read(Arc::clone(&entries), &limits)?;
+    Ok(Arc::unwrap_or_clone(entries))
 }
 
 /// Appends one file to the entries and its header to the directory.

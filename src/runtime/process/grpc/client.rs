@@ -1,20 +1,30 @@
 //! The client's end of one HTTP/2 connection: starts remote calls, and reads what they answer.
 //!
-//! A call writes its request into the connection's buffers on the thread of its caller, and is polled there; a task on the
-//! I/O runtime moves the bytes. There is no reconnecting: a process that has gone has taken its session along.
+//! A call is encoded and decoded on the thread of its caller; in between it is a task on the I/O runtime, beside the one that
+//! moves the bytes. Its caller is woken once, when all has come: were the call polled on its caller's thread, head, message
+//! and status would each wake it, against the lock of the connection. There is no reconnecting: a process that has gone has
+//! taken its session along.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use super::fault::{Fault, Status};
-use super::message::{Incoming, encode};
-use super::metered::Metered;
-use super::unsent::Unsent;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use prost::Message;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::fault::{Fault, Status};
+use super::message::{Incoming, decode, encode};
+use super::metered::Metered;
+use super::unsent::Unsent;
 
 /// Bytes of one answer that may be under way without having been read.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -42,11 +52,59 @@ const MAX_TIMEOUT: u128 = 99_999_999;
 #[derive(Clone)]
 pub(super) struct Client {
     requests: SendRequest<Bytes>,
+    in_flight: Arc<AtomicUsize>,
     unsent: Unsent,
 }
 
-/// A connection, to be polled for as long as the session lives.
-pub(super) type Driver = Connection<Metered, Bytes>;
+/// A connection, to be driven for as long as the session lives.
+pub(super) struct Driver {
+    connection: Connection<Metered, Bytes>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Driver {
+    /// Moves bytes until the connection ends.
+    pub(super) async fn run(mut self) -> Result<(), h2::Error> {
+        loop {
+            if let Some(ended) = self.until_woken().await {
+                return ended;
+            }
+            // Where several calls are under way, tasks that are ready go first: what they send goes out together, in one
+            // system call and for one wake-up of the other side.
+            if self.in_flight.load(Ordering::Relaxed) > 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Polls the connection once, and waits until that is worth while again; tells when it has ended.
+    async fn until_woken(&mut self) -> Option<Result<(), h2::Error>> {
+        let mut is_polled = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut is_polled, true) {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut self.connection).poll(context).map(Some)
+        })
+        .await
+    }
+}
+
+/// A call that is under way, until this is dropped.
+struct InFlight(Arc<AtomicUsize>);
+
+impl InFlight {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Greets the other side, and does not wait for its answer.
 pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> {
@@ -55,7 +113,8 @@ pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> 
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
     builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
-    Ok((Client { requests, unsent: Unsent::default() }, connection))
+    let (in_flight, unsent) = (Arc::default(), Unsent::default());
+    Ok((Client { requests, in_flight: Arc::clone(&in_flight), unsent }, Driver { connection, in_flight }))
 }
 
 impl Client {
@@ -63,26 +122,18 @@ impl Client {
     /// future cancels the call on the other side.
     pub(super) async fn unary<A: Message + Default>(
         &self,
+        io: &Handle,
         path: &'static str,
         request: &impl Message,
         timeout: Duration,
         limit: usize,
     ) -> Result<A, Fault> {
         let request = self.unsent.add(encode(request)?).await;
-        let (response, mut body) = self.start(path, Some(timeout))?;
-        // When the plugin has ended the call already, the answer says how.
-        let _ = body.send_data(request, true);
-        let mut answer = match begin(response).await? {
-            Begun::Ended(status) => {
-                status.into_result()?;
-                return Err(Fault::Malformed("an answer has no message".to_owned()));
-            }
-            Begun::Messages(answer) => answer,
-        };
-        let message = answer.next(limit).await?;
-        answer.finish().await?;
-        end(&mut answer).await?.into_result()?;
-        message.ok_or_else(|| Fault::Malformed("an answer has no message".to_owned()))
+        let _in_flight = InFlight::new(&self.in_flight);
+        let call = exchange(self.requests.clone(), head(path, Some(timeout))?, request, limit);
+        let mut call = AbortOnDrop(io.spawn(call));
+        let answer = (&mut call.0).await;
+        decode(answer.unwrap_or_else(|error| Err(Fault::Malformed(format!("a call came to no end: {error}"))))?)
     }
 
     /// Starts a method; its messages are to be written to the stream.
@@ -93,6 +144,38 @@ impl Client {
     ) -> Result<(ResponseFuture, SendStream<Bytes>), Fault> {
         // Each call has a handle of its own: a handle keeps back the next request while one waits for its place.
         Ok(self.requests.clone().send_request(head(path, timeout)?, false)?)
+    }
+}
+
+/// Sends one request and reads one answer.
+async fn exchange(
+    mut requests: SendRequest<Bytes>,
+    head: Request<()>,
+    request: Bytes,
+    limit: usize,
+) -> Result<Bytes, Fault> {
+    let (response, mut body) = requests.send_request(head, false)?;
+    // When the plugin has ended the call already, the answer says how.
+    let _ = body.send_data(request, true);
+    let mut answer = match begin(response).await? {
+        Begun::Ended(status) => {
+            status.into_result()?;
+            return Err(Fault::Malformed("an answer has no message".to_owned()));
+        }
+        Begun::Messages(answer) => answer,
+    };
+    let message = answer.next_bytes(limit).await?;
+    answer.finish().await?;
+    end(&mut answer).await?.into_result()?;
+    message.ok_or_else(|| Fault::Malformed("an answer has no message".to_owned()))
+}
+
+/// A task that ends when nobody waits for it any more.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

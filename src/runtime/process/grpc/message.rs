@@ -28,6 +28,11 @@ pub(super) fn encode(message: &impl Message) -> Result<Bytes, Fault> {
     Ok(bytes.freeze())
 }
 
+/// The message in `bytes`, which come without a prefix.
+pub(super) fn decode<M: Message + Default>(bytes: Bytes) -> Result<M, Fault> {
+    M::decode(bytes).map_err(|error| Fault::Malformed(format!("a message can't be decoded: {error}")))
+}
+
 /// The messages that the other side sends on one stream.
 pub(super) struct Incoming {
     stream: RecvStream,
@@ -45,8 +50,7 @@ impl Incoming {
 
     /// The next message, or nothing at the end of the stream. A message of more than `limit` bytes is not read.
     pub(super) async fn next<M: Message + Default>(&mut self, limit: usize) -> Result<Option<M>, Fault> {
-        let Some(bytes) = self.next_bytes(limit).await? else { return Ok(None) };
-        M::decode(bytes).map(Some).map_err(|error| Fault::Malformed(format!("a message can't be decoded: {error}")))
+        self.next_bytes(limit).await?.map(decode).transpose()
     }
 
     /// Reads what is left; fails when that is a message.
@@ -62,7 +66,8 @@ impl Incoming {
         poll_fn(|context| self.stream.poll_trailers(context)).await.map_err(Fault::from)
     }
 
-    async fn next_bytes(&mut self, limit: usize) -> Result<Option<Bytes>, Fault> {
+    /// The bytes of the next message.
+    pub(super) async fn next_bytes(&mut self, limit: usize) -> Result<Option<Bytes>, Fault> {
         let Some(length) = self.announced(limit).await? else { return Ok(None) };
         self.announced = None;
         self.take(length).await.map(Some)

@@ -119,7 +119,8 @@ impl GrpcSession {
         limit: usize,
     ) -> Result<std::result::Result<A, Fault>> {
         self.fate.check()?;
-        let outcome = wait(context, self.client.unary(path, request, context.remaining(), limit))?;
+        let answer = self.client.unary(executor::io()?, path, request, context.remaining(), limit);
+        let outcome = wait(context, answer)?;
         if let Err(fault @ (Fault::Malformed(_) | Fault::Broken(_) | Fault::Gone)) = &outcome {
             self.fate.lose_if_broken(fault);
         }
@@ -237,7 +238,7 @@ fn drive(driver: client::Driver, io: &Handle, fate: &Arc<Fate>) {
     fate.spawn(io, {
         let fate = Arc::clone(fate);
         async move {
-            match driver.await {
+            match driver.run().await {
                 Ok(()) => fate.lose(Lost::Closed),
                 Err(error) => fate.lose_if_broken(&Fault::from(error)),
             }

@@ -134,25 +134,38 @@ impl Future for Driver {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let mut is_waiting = true;
-            for step in [Self::take_notice, Self::take_command, Self::let_print, Self::write, Self::read] {
-                match step(driver, context) {
-                    Poll::Pending => {}
-                    Poll::Ready(Ok(())) => is_waiting = false,
-                    Poll::Ready(Err(end)) => {
-                        driver.end(end);
-                        return Poll::Ready(());
-                    }
+            match driver.step(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => {
+                    driver.end(end);
+                    return Poll::Ready(());
                 }
-            }
-            if is_waiting {
-                return Poll::Pending;
             }
         }
     }
 }
 
 impl Driver {
+    /// One round; `Pending` when it found nothing to do.
+    fn step(&mut self, context: &mut Context<'_>) -> Step {
+        let mut is_waiting = true;
+        // What there is to say goes out together, in one system call and for one wake-up of the other side.
+        for take in [Self::take_notice, Self::take_command] {
+            while let Poll::Ready(taken) = take(self, context) {
+                taken?;
+                is_waiting = false;
+            }
+        }
+        for transfer in [Self::let_print, Self::write, Self::read] {
+            if let Poll::Ready(transferred) = transfer(self, context) {
+                transferred?;
+                is_waiting = false;
+            }
+        }
+        if is_waiting { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
     fn take_notice(&mut self, context: &mut Context<'_>) -> Step {
         match ready!(self.notices.poll_recv(context)) {
             Some(Notice::Answer { stream, sequence, answer }) => {

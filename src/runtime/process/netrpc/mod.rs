@@ -31,8 +31,8 @@ use crate::plugin::name::shorten;
 /// Name that GoatFlow plugins are registered under at go-plugin.
 const PLUGIN: &str = "gkplugin";
 
-/// Calls that are handed to the task ahead of time.
-const COMMANDS: usize = 16;
+/// Calls that are handed to the task ahead of time; callers beyond that are woken once more.
+const COMMANDS: usize = 128;
 
 /// Longest text of an error that a plugin gives.
 const MAX_ERROR_TEXT: usize = 4096;
