@@ -6,6 +6,7 @@ pub mod manifest;
 pub mod name;
 pub mod recovery;
 pub mod registration;
+pub mod strand;
 pub mod trace;
 
 use std::time::Duration;
@@ -15,10 +16,11 @@ use serde_json::Value;
 
 use crate::error::Result;
 pub use artifact::Artifact;
-pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin, Strand};
+pub use call::{CallContext, Cancellation, Chain, MAX_CALL_DEPTH, Origin};
 pub use manifest::{Manifest, RuntimeKind};
 pub use recovery::Recovery;
 pub use registration::Registration;
+pub use strand::Strand;
 pub use trace::TraceContext;
 
 /// Takes the bytes of a result while they still lie in the plugin's memory.

@@ -52,8 +52,8 @@ const MAX_TIMEOUT: u128 = 99_999_999;
 #[derive(Clone)]
 pub(super) struct Client {
     requests: SendRequest<Bytes>,
-    unsent: Unsent,
     in_flight: Arc<AtomicUsize>,
+    unsent: Unsent,
 }
 
 /// A connection, to be driven for as long as the session lives.
@@ -113,11 +113,8 @@ pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> 
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
     builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
-    let in_flight = Arc::default();
-    Ok((
-        Client { requests, unsent: Unsent::default(), in_flight: Arc::clone(&in_flight) },
-        Driver { connection, in_flight },
-    ))
+    let (in_flight, unsent) = (Arc::default(), Unsent::default());
+    Ok((Client { requests, in_flight: Arc::clone(&in_flight), unsent }, Driver { connection, in_flight }))
 }
 
 impl Client {
@@ -131,8 +128,8 @@ impl Client {
         timeout: Duration,
         limit: usize,
     ) -> Result<A, Fault> {
-        let _in_flight = InFlight::new(&self.in_flight);
         let request = self.unsent.add(encode(request)?).await;
+        let _in_flight = InFlight::new(&self.in_flight);
         let call = exchange(self.requests.clone(), head(path, Some(timeout))?, request, limit);
         let mut call = AbortOnDrop(io.spawn(call));
         let answer = (&mut call.0).await;
