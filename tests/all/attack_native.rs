@@ -32,7 +32,7 @@ pub fn load(host: &Host, name: &str, permissions: Value) {
     host.manager.load(&directory).unwrap();
 }
 
-fn process(host: &Host) -> Value {
+pub fn process(host: &Host) -> Value {
     let plugins = host.manager.list();
     let attacker = plugins.as_array().unwrap().iter().find(|plugin| plugin["name"] == "attacker");
     attacker.unwrap()["process"].clone()
