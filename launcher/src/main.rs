@@ -36,6 +36,8 @@ use host::Host;
 use job::Job;
 
 fn main() {
+    // A host that is killed now can't tell this process anything any more, and a child that it forked may hold the socket.
+    let _ = sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0);
     // Whatever a host left open by mistake must not reach the plugin. Standard input is the socket to the host.
     if sys::close_from(3).is_err() {
         sys::leave(1);

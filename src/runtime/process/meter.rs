@@ -84,6 +84,7 @@ mod tests {
             meter.sent(1);
             assert!(meter.received(PER_FRAME));
         }
+        meter.sent(1);
         assert!(meter.received(STOCK));
     }
 
