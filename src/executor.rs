@@ -47,6 +47,9 @@ struct State {
 const PATIENCE: Duration = Duration::from_millis(5);
 
 static WORKERS: Executor = Executor::new(MAX_WORKERS);
+/// Apart: calls take as long as plugins do, and may take all threads that they can get; what starts, ends and watches plugins
+/// must still find one.
+static CALLS: Executor = Executor::new(MAX_WORKERS);
 /// Apart, and as many as there are calls: those who wait for plugins may take all workers, and what the plugins need for going
 /// on must still find a thread. Who makes the calls bounds their number.
 #[cfg(native_plugins)]
@@ -61,16 +64,31 @@ impl Executor {
 
 /// Runs `job` on a worker thread, soon.
 pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    spawn_on(&WORKERS, job)
+    spawn_on(&WORKERS, job).map(drop)
+}
+
+/// Runs an asynchronous call, or a part of one, on a thread for such calls, soon; or, where the answer is [`Turn::Waits`], once
+/// another call has ended.
+pub fn spawn_call(job: impl FnOnce() + Send + 'static) -> Result<Turn> {
+    spawn_on(&CALLS, job)
 }
 
 /// Runs a host call of a native plugin on a thread for such calls, soon.
 #[cfg(native_plugins)]
 pub fn spawn_host_call(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    spawn_on(&HOST_CALLS, job)
+    spawn_on(&HOST_CALLS, job).map(drop)
 }
 
-fn spawn_on(executor: &'static Executor, job: impl FnOnce() + Send + 'static) -> Result<()> {
+/// When a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A thread is there for it.
+    Soon,
+    /// All threads are busy, and there will be no more.
+    Waits,
+}
+
+fn spawn_on(executor: &'static Executor, job: impl FnOnce() + Send + 'static) -> Result<Turn> {
     let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     if state.waiting.len() >= MAX_WAITING {
         return Err(Error::new(
@@ -81,49 +99,59 @@ fn spawn_on(executor: &'static Executor, job: impl FnOnce() + Send + 'static) ->
     state.waiting.push_back(Box::new(job));
     if state.waiting.len() <= state.idle {
         executor.work.notify_one();
-        return Ok(());
+        return Ok(Turn::Soon);
     }
     if state.workers < executor.most {
         start_worker(executor, &mut state)?;
+        return Ok(Turn::Soon);
     }
-    Ok(())
+    Ok(Turn::Waits)
 }
 
 /// Runs `job` on a worker thread when this one, a worker itself, is about to become free: without a new thread, unless
 /// this one takes longer than expected.
 pub fn spawn_next(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let mut state = WORKERS.state.lock().unwrap_or_else(PoisonError::into_inner);
+    spawn_next_on(&WORKERS, job)
+}
+
+/// As [`spawn_next`], on a thread of [`spawn_call`].
+pub fn spawn_next_call(job: impl FnOnce() + Send + 'static) -> Result<()> {
+    spawn_next_on(&CALLS, job)
+}
+
+fn spawn_next_on(executor: &'static Executor, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     if state.waiting.len() >= MAX_WAITING {
         return Err(Error::new(ErrorCode::LifecycleOverloaded, format!("{MAX_WAITING} jobs wait already")));
     }
     state.waiting.push_back(Box::new(job));
-    WORKERS.work.notify_one();
+    executor.work.notify_one();
     if state.idle == 0 && !std::mem::replace(&mut state.check_pending, true) {
         drop(state);
-        check_later();
+        check_later(executor);
     }
     Ok(())
 }
 
-fn check_later() {
+fn check_later(executor: &'static Executor) {
     let due = clock::now().saturating_add(clock::saturating_nanos(PATIENCE));
-    if at(due, start_worker_if_needed).is_err() {
-        start_worker_if_needed();
+    if at(due, move || start_worker_if_needed(executor)).is_err() {
+        start_worker_if_needed(executor);
     }
 }
 
-fn start_worker_if_needed() {
-    let mut state = WORKERS.state.lock().unwrap_or_else(PoisonError::into_inner);
+fn start_worker_if_needed(executor: &'static Executor) {
+    let mut state = executor.state.lock().unwrap_or_else(PoisonError::into_inner);
     state.check_pending = false;
     if state.waiting.is_empty() || state.idle > 0 {
         return;
     }
-    if state.workers < WORKERS.most && start_worker(&WORKERS, &mut state).is_err() {
+    if state.workers < executor.most && start_worker(executor, &mut state).is_err() {
         return;
     }
     state.check_pending = true;
     drop(state);
-    check_later();
+    check_later(executor);
 }
 
 /// Runs `start`, which starts threads of the library, so that they take no signals of the host.
@@ -288,6 +316,22 @@ mod tests {
         let (release, blocked) = mpsc::channel::<()>();
         let (done, finished) = mpsc::channel();
         spawn(move || assert!(blocked.recv().is_err())).unwrap();
+        spawn(move || done.send(7).unwrap()).unwrap();
+        assert_eq!(finished.recv(), Ok(7));
+        drop(release);
+    }
+
+    #[test]
+    fn calls_that_take_all_their_threads_do_not_hold_up_what_looks_after_plugins() {
+        let (release, blocked) = mpsc::channel::<()>();
+        let blocked = std::sync::Arc::new(Mutex::new(blocked));
+        let mut turns = Vec::new();
+        for _ in 0..=MAX_WORKERS {
+            let blocked = std::sync::Arc::clone(&blocked);
+            turns.push(spawn_call(move || blocked.lock().unwrap().recv().unwrap_or_default()).unwrap());
+        }
+        assert_eq!((turns.first(), turns.last()), (Some(&Turn::Soon), Some(&Turn::Waits)));
+        let (done, finished) = mpsc::channel();
         spawn(move || done.send(7).unwrap()).unwrap();
         assert_eq!(finished.recv(), Ok(7));
         drop(release);

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::fault::{Fault, Outcome, Step};
 use crate::host::State;
@@ -24,6 +25,9 @@ struct Made {
 
 /// Controllers with the layer that each of them stands for.
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// Age from which on a group without processes was left behind by somebody who was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
 /// A hierarchy as `/proc` tells it.
 struct Hierarchy {
@@ -64,16 +68,17 @@ impl Groups {
             }
             // Told before it is there, for a host that must remove it itself because this process was killed.
             job.host.in_force("group", &path.to_string_lossy());
-            let made = fs::create_dir(&path)
-                .step_at("cgroup", &parent.to_string_lossy())
-                .and_then(|()| set_limit(&path, controller, hierarchy.is_unified, request));
-            match made {
+            if let Err(refused) = fs::create_dir(&path).step_at("cgroup", &parent.to_string_lossy()) {
+                fault = refused;
+                continue;
+            }
+            sweep(&parent);
+            match set_limit(&path, controller, hierarchy.is_unified, request) {
                 Ok(()) => {
                     self.made.push(Made { controller, path, is_unified: hierarchy.is_unified });
                     return Ok(version);
                 }
                 Err(refused) => {
-                    // Was not made, or can't hold the limit.
                     let _ = fs::remove_dir(&path);
                     fault = refused;
                 }
@@ -116,6 +121,21 @@ impl Groups {
         for made in self.made {
             // A group that can't be removed is empty; the host tries again.
             let _ = fs::remove_dir(made.path);
+        }
+    }
+}
+
+/// Removes what was left behind where host and launcher were killed together. A group with processes stays.
+fn sweep(parent: &Path) {
+    let is_old = |entry: &fs::DirEntry| {
+        let made = entry.metadata().and_then(|facts| facts.modified()).ok();
+        made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND)
+    };
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.as_encoded_bytes().strip_prefix(b"goatflow-").and_then(|rest| rest.first());
+        if number.is_some_and(u8::is_ascii_digit) && is_old(&entry) {
+            let _ = fs::remove_dir(entry.path());
         }
     }
 }

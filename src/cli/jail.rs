@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use goatflow_plugin::error::{Error, ErrorCode, Result};
+use goatflow_plugin::package::files;
 use goatflow_plugin::policy::document::{self, PolicyDocument};
 use goatflow_plugin::runtime::process::jail::{Image, Jail, JailExit, JailLimits, JailReport, JailSpec, LayerState};
 use serde_json::{Value, json};
@@ -14,6 +15,9 @@ use crate::{pretty, print_line};
 
 /// Lowest level where neither option nor policy says one: this is diagnosis, and the report tells what was in force.
 const DEFAULT_LEVEL: u32 = 2;
+
+/// Largest program that is run, in bytes.
+const MAX_PROGRAM_BYTES: usize = 1 << 30;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -170,9 +174,7 @@ fn read_policy(path: &std::path::Path) -> Result<PolicyDocument> {
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        Error::new(ErrorCode::EnvironmentIo, format!("can't read `{}`", path.display())).with_source(error)
-    })
+    files::read(path, MAX_PROGRAM_BYTES)
 }
 
 fn absolute(path: &std::path::Path) -> Result<PathBuf> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::slot::Slot;
 use crate::error::{Error, ErrorCode, Result};
-use crate::executor;
+use crate::executor::{self, Turn};
 use crate::plugin::CallContext;
 
 /// Calls that wait in one plugin's lane; one more is refused.
@@ -133,9 +133,9 @@ impl Lane {
         let mut state = self.lock();
         if state.running < width as usize {
             let (lane, first) = (Arc::clone(self), Arc::clone(operation));
-            executor::spawn(move || lane.work_off(first))?;
+            let turn = executor::spawn_call(move || lane.work_off(first))?;
             state.running += 1;
-            return Ok(Entered::Running);
+            return Ok(if turn == Turn::Soon { Entered::Running } else { Entered::Waiting });
         }
         if state.waiting.len() >= MAX_WAITING {
             return Err(Error::new(
@@ -155,7 +155,7 @@ impl Lane {
             drop(operation);
             if let Some(next) = self.next() {
                 let (lane, elsewhere) = (Arc::clone(&self), Arc::clone(&next));
-                if executor::spawn_next(move || lane.work_off(elsewhere)).is_err() {
+                if executor::spawn_next_call(move || lane.work_off(elsewhere)).is_err() {
                     current = Some(next);
                 }
             }

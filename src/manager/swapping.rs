@@ -214,6 +214,10 @@ impl Manager {
         self.emit(Event::new("plugin.swapping", &slot.name).with_all(&report, &["kind", "old_version", "new_version"]));
         self.switch(slot, live)?;
         slot.health.forget();
+        // Another version in the place of one that crashed too often is what was asked for.
+        if slot.recovery.has_given_up() {
+            slot.recovery.reset();
+        }
         let trial = trial(slot, &old, options);
         let older = slot.standby().replace(Standby { generation: Arc::clone(&old), trial });
         drop(turn);

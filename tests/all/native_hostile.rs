@@ -138,7 +138,7 @@ fn what_is_no_program_does_not_run() {
     foreign[18] = 8;
     let dynamic = hostile(&["-pie"]);
     for (what, bytes, code, text) in [
-        ("script", &b"#!/bin/sh\nexit 0\n"[..], Program, "is a script, and no interpreter is granted"),
+        ("script", &b"#!/bin/sh\nexit 0\n"[..], Program, "is taken for a script, and no interpreter is granted"),
         ("nothing", &b""[..], Program, "is an empty file"),
         ("foreign", &foreign, Program, ""),
         ("cut", &program[..100], Program, ""),

@@ -29,8 +29,13 @@ type server struct {
 	isInit     atomic.Bool
 }
 
+// standardError is what the process began with: go-plugin puts a pipe of its own in its place, whose last words are lost when
+// the process ends.
+var standardError = os.Stderr
+
 // Register says who the plugin is.
 func (s *server) Register(context.Context, *pluginv1.RegisterRequest) (*pluginv1.RegisterResponse, error) {
+	os.Stderr = standardError
 	document, err := bridge.Register()
 	if err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
@@ -43,7 +48,8 @@ func (s *server) Init(_ context.Context, request *pluginv1.InitRequest) (*plugin
 	if s.isInit.Swap(true) {
 		return nil, status.Error(codes.FailedPrecondition, "the plugin is initialised already")
 	}
-	connection, err := s.broker.DialWithOptions(request.GetHostServiceId(),
+	// Nothing is gained by closing an idle Unix socket.
+	connection, err := s.broker.DialWithOptions(request.GetHostServiceId(), grpc.WithIdleTimeout(0),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "can't connect to the host's service: %v", err)

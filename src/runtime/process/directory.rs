@@ -58,6 +58,7 @@ impl PluginDirectory {
 
     /// Puts a file of the plugin's package among its files.
     pub(super) fn add_file(&self, name: &str, content: &[u8]) -> Result<()> {
+        super::jail::may_write(content.len())?;
         let path = self.files().join(name);
         let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || name.is_empty() {

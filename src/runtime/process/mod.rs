@@ -43,6 +43,8 @@ mod start;
 #[cfg(native_plugins)]
 mod supervise;
 #[cfg(native_plugins)]
+mod tail;
+#[cfg(native_plugins)]
 mod terms;
 
 #[cfg(native_plugins)]

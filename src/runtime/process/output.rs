@@ -1,6 +1,5 @@
 //! What a plugin writes: lines for its log, the last ones kept for the day it crashes, and the line it introduces itself with.
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,27 +12,27 @@ use tokio::time::Instant;
 
 use super::handshake::{MAX_LINE_BYTES, wrong};
 use super::session::{Channel, Output};
+use super::tail::Tail;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
 use crate::host::{HostApi, LogLevel};
 
 /// Longest line for the log, in bytes; the rest of it becomes further lines.
 const MAX_LOG_LINE: usize = 16 * 1024;
-/// Lines and bytes that are kept of the end.
-const TAIL_LINES: usize = 20;
-const TAIL_BYTES: usize = 4 * 1024;
 /// How long the last lines of a process that has ended are waited for. Nobody can hold its pipes open any more.
 pub(super) const TAIL_PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes that are read from one stream in [`PERIOD`]; a plugin that writes faster waits.
 const BYTES_PER_PERIOD: usize = 256 * 1024;
 const PERIOD: Duration = Duration::from_millis(250);
+/// Periods that are waited for at most, whatever came at once: an honest plugin that prints much for a moment goes on soon.
+const MAX_DEBT_PERIODS: usize = 32;
 /// Bytes that a line counts for besides its own: each is work for the thread that all plugins share.
 const LINE_COST: usize = 256;
 
 /// The log of one process.
 pub(super) struct ProcessLog {
     host: Arc<dyn HostApi>,
-    tail: Mutex<VecDeque<String>>,
+    tail: Mutex<Tail>,
     lines: [Mutex<Lines>; 2],
     /// What a session may still bring.
     session: Mutex<Budget>,
@@ -72,7 +71,7 @@ impl ProcessLog {
 
     /// The last lines.
     pub(super) fn tail(&self) -> String {
-        lock(&self.tail).iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        lock(&self.tail).text()
     }
 
     /// The way into it for a session.
@@ -93,17 +92,8 @@ impl ProcessLog {
             return;
         }
         let (level, message) = structured(text).unwrap_or_else(|| (LogLevel::Info, text.to_owned()));
-        self.keep(&message);
+        lock(&self.tail).push(&message);
         self.host.log(None, level, &message);
-    }
-
-    fn keep(&self, message: &str) {
-        let mut tail = lock(&self.tail);
-        let kept = crate::plugin::name::shorten(&message.replace('\t', "    "), TAIL_BYTES / 4);
-        tail.push_back(kept);
-        while tail.len() > TAIL_LINES || tail.iter().map(String::len).sum::<usize>() > TAIL_BYTES {
-            tail.pop_front();
-        }
     }
 }
 
@@ -244,7 +234,8 @@ impl Budget {
     fn spend(&mut self, bytes: &[u8]) {
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         let cost = bytes.len().saturating_add(lines.saturating_mul(LINE_COST));
-        self.debt = self.debt.saturating_add(cost.saturating_sub(self.left));
+        let debt = self.debt.saturating_add(cost.saturating_sub(self.left));
+        self.debt = debt.min(MAX_DEBT_PERIODS * BYTES_PER_PERIOD);
         self.left = self.left.saturating_sub(cost);
     }
 }

@@ -1,6 +1,7 @@
 //! Changes of policy: other limits at once, other terms by another process.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::leaving::retire;
 use super::phases::Phase;
@@ -22,6 +23,12 @@ impl Supervisor {
         // What is being started under other terms would have to be replaced at once.
         if state.starting.as_ref().is_some_and(|start| start.terms != (self.recipe.terms)()) {
             state.end_start();
+            // Failures under other terms say nothing about these.
+            if matches!(state.phase, Phase::Pausing(_) | Phase::GivenUp) {
+                self.recovery.reset();
+                state.last = None;
+                state.move_to(Phase::Resting);
+            }
         }
         drop(state);
         self.follow_policy();
@@ -29,10 +36,13 @@ impl Supervisor {
 
     /// Renews a process whose terms no longer hold: what the kernel holds it to was settled when it was started.
     pub(super) fn follow_policy(self: &Arc<Self>) {
-        if self.outdated().is_some() {
+        // One that waits for its turn follows every change until then.
+        if self.outdated().is_some() && !self.is_renewing.swap(true, Ordering::SeqCst) {
             let inner = Arc::clone(self);
-            // Without a thread the old terms stay until the next start.
-            let _ = executor::spawn(move || inner.renew());
+            if executor::spawn(move || inner.renew()).is_err() {
+                // Without a thread the old terms stay until the next start.
+                self.is_renewing.store(false, Ordering::SeqCst);
+            }
         }
     }
 
@@ -42,6 +52,7 @@ impl Supervisor {
 
     fn renew(self: &Arc<Self>) {
         let turn = self.turn();
+        self.is_renewing.store(false, Ordering::SeqCst);
         // Somebody may have been faster.
         let Some(process) = self.outdated() else { return };
         match self.exchange(turn) {

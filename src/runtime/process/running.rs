@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::host_calls::HostCalls;
 use super::jail::{JailExit, JailReport, JailedChild};
 use super::output::{ProcessLog, TAIL_PATIENCE};
 use super::session::{Ending, Lost, Session};
+use super::tail::telling;
 use super::terms::Terms;
 use crate::error::{Error, ErrorCode, Result};
 use crate::executor;
@@ -33,6 +34,8 @@ pub(super) struct Process {
     pub terms: Terms,
     pub(super) child: JailedChild,
     pub(super) log: Arc<ProcessLog>,
+    /// Calls that it has answered.
+    pub(super) answered: AtomicU64,
     /// It is meant to end.
     pub(super) stopping: AtomicBool,
     /// How it ended.
@@ -45,6 +48,11 @@ pub(super) struct Process {
 pub(super) type OnEnd = Box<dyn FnOnce(Arc<Process>) + Send>;
 
 impl Process {
+    /// True when calls were answered since there were so many.
+    pub(super) fn has_answered_since(&self, answered: u64) -> bool {
+        self.answered.load(Ordering::Relaxed) > answered
+    }
+
     /// What of the jail is in force.
     pub(super) fn report(&self) -> &JailReport {
         self.child.report()
@@ -245,17 +253,15 @@ pub(super) fn ending_of(exit: JailExit, log: &ProcessLog) -> Ending {
     };
     let mut details = vec![("exit_code", exit.code.into()), ("signal", exit.signal.into())];
     let reason = match telling(&tail).map(|line| crate::plugin::name::shorten(line, 200)) {
+        // Runtimes of languages see the limit before the kernel has to enforce it.
+        Some(last) if last.contains("out of memory") || last.contains("cannot allocate memory") => {
+            format!("{reason}; it wrote last: {last} (the policy's `memory_mb` bounds its memory)")
+        }
         Some(last) => format!("{reason}; it wrote last: {last}"),
         None => reason,
     };
     details.push(("log_tail", tail.into()));
     Ending { code, reason, details: details.into() }
-}
-
-/// The line that says why a program ended: what Go writes before it lists its goroutines, else the last one.
-fn telling(tail: &str) -> Option<&str> {
-    let is_cause = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
-    tail.lines().find(is_cause).or_else(|| tail.lines().last()).map(str::trim)
 }
 
 /// A signal with its name and, where there is more to say, what it means here.
@@ -281,21 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_why_a_program_ended_is_found() {
-        for (tail, expected) in [
-            ("", None),
-            ("one\ntwo", Some("two")),
-            (
-                "ready\npanic: oh no\n\ngoroutine 7 [running]:\nmain.main()\n    /x/main.go:85 +0xbac",
-                Some("panic: oh no"),
-            ),
-            ("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [select]:", {
-                Some("fatal error: all goroutines are asleep - deadlock!")
-            }),
-            ("Traceback (most recent call last):\n  File \"x\", line 1\nValueError: no", Some("ValueError: no")),
-        ] {
-            assert_eq!(telling(tail), expected, "{tail}");
-        }
+    fn signals_have_names() {
         assert_eq!((named(11), named(64)), ("11 (SIGSEGV)".to_owned(), "64".to_owned()));
     }
 }

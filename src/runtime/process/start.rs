@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -98,8 +98,10 @@ impl Recipe {
             _ => explain(waited_for(error, "its first answer on the connection"), &child, &log),
         })?;
         let (stopping, ended, sockets) = (AtomicBool::new(false), OnceLock::new(), Mutex::new(Some(sockets)));
+        let answered = AtomicU64::new(0);
         let protocol = handshake.protocol;
-        let process = Arc::new(Process { session, host_calls, protocol, terms, child, log, stopping, ended, sockets });
+        let process =
+            Arc::new(Process { session, host_calls, protocol, terms, child, log, answered, stopping, ended, sockets });
         watch(&process, on_lost, on_end)?;
         match self.introduce(&process, admit, context) {
             Ok(registration) => Ok((process, registration)),
@@ -179,13 +181,13 @@ impl Recipe {
             return Err(Error::new(
                 ErrorCode::EnvironmentJailProgram,
                 format!(
-                    "`{}` is a script, and no interpreter is granted (name one in an approved policy: `isolation.interpreter`, \
+                    "`{}` is no ELF program, so that it is taken for a script, and no interpreter is granted (name one in an approved policy: `isolation.interpreter`, \
                      with its libraries in `isolation.read_only`)",
                     crate::plugin::name::shorten(&self.binary, 100)
                 ),
             ));
         };
-        let bytes = std::fs::read(interpreter).map_err(|error| {
+        let bytes = read_file(interpreter).map_err(|error| {
             Error::new(
                 ErrorCode::EnvironmentJailProgram,
                 format!("can't read the interpreter `{}` that the policy names", interpreter.display()),
@@ -216,6 +218,14 @@ impl Recipe {
 /// Adds to the end of the time for the start what had not come by then.
 fn waited_for(error: Error, what: &str) -> Error {
     if error.code() == ErrorCode::PluginDeadline { error.with_detail("waited_for", what) } else { error }
+}
+
+/// Reads a regular file; anything else could hold up the start for ever.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() {
+        return std::fs::read(path);
+    }
+    Err(std::io::Error::other("not a regular file"))
 }
 
 /// Adds to an error of the start that the process has ended, and what it wrote last.

@@ -6,7 +6,7 @@
 //! Processes are started one at a time, whoever wants one, so that none is ever in nobody's hands; and each under what the
 //! policy grants at that moment. What happened to a process counts only as long as it is the one that serves.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -37,6 +37,8 @@ pub(super) struct Supervisor {
     pub(super) recovery: Arc<Recovery>,
     pub(super) observer: Observer,
     processes: AtomicU64,
+    /// A renewal waits for its turn.
+    pub(super) is_renewing: AtomicBool,
 }
 
 impl Supervisor {
@@ -60,6 +62,7 @@ impl Supervisor {
             recovery,
             observer,
             processes: AtomicU64::new(1),
+            is_renewing: AtomicBool::new(false),
         });
         late.arrive(&supervisor);
         Ok(supervisor)

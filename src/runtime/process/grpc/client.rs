@@ -34,7 +34,16 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// What small frames that have not been read may count for, as h2 counts: each for what it is shorter than 256 bytes. A
 /// stream of output that is full of short lines stays below; one that is full of single bytes does not.
-const SMALL_FRAMES: usize = 8 * 1024 * 1024;
+const SMALL_FRAMES: usize = 64 * 1024 * 1024;
+
+/// Calls that were given up and are remembered, so that a late answer is known as one.
+const GIVEN_UP: usize = 4 * 1024;
+
+/// How long they are remembered.
+const GIVEN_UP_TIME: Duration = Duration::from_secs(10);
+
+/// Answers to calls that are not remembered any more, in the life of a session.
+const LATE_ANSWERS: usize = 1 << 20;
 
 /// Longest frame that the plugin may send.
 pub(super) const MAX_FRAME: u32 = 64 * 1024;
@@ -111,6 +120,9 @@ pub(super) async fn connect(stream: Metered) -> Result<(Client, Driver), Fault> 
     let mut builder = Builder::new();
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS).header_table_size(4096);
+    // Answers may come for calls that were given up a moment ago, many at once after a pause of the plugin: no fault of its.
+    builder.max_concurrent_reset_streams(GIVEN_UP).reset_stream_duration(GIVEN_UP_TIME);
+    builder.max_local_error_reset_streams(Some(LATE_ANSWERS));
     builder.enable_push(false).initial_max_send_streams(FIRST_CALLS).data_frame_budget(SMALL_FRAMES);
     let (requests, connection) = builder.handshake(stream).await?;
     let (in_flight, unsent) = (Arc::default(), Unsent::default());

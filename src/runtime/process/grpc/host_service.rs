@@ -32,8 +32,14 @@ use crate::proto::plugin::{Failure, HostCallRequest, HostCallResponse};
 /// Says whether the process at the other end of a socket is the plugin.
 pub(in super::super) type IsPeer = Arc<dyn Fn(BorrowedFd<'_>) -> bool + Send + Sync>;
 
-/// Connections that a session accepts; one is enough, and a library may connect again after a failure.
-const MAX_CONNECTIONS: u32 = 4;
+/// Connections that are open at the same time; one is enough, and libraries close one that was idle and make another.
+const MAX_CONNECTIONS: usize = 4;
+
+/// Connections after which the host takes its time for each.
+const MANY_CONNECTIONS: u32 = 64;
+
+/// Time that it takes then.
+const CONNECTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// Connections by somebody else after which the host takes its time: who makes them must not keep the plugin from its host.
 const MAX_STRANGERS: u32 = 64;
@@ -43,6 +49,9 @@ const STRANGER_PAUSE: Duration = Duration::from_millis(1);
 
 /// Host calls of a session that are read, served or answered at the same time.
 const MAX_STREAMS: u32 = 64;
+
+/// Streams beyond them that a connection may open in its life: a client learns only after its first ones how many it may.
+const REFUSED_STREAMS: usize = 1 << 16;
 
 /// Bytes of one request that may be under way without having been read.
 const STREAM_WINDOW: u32 = 32 * 1024;
@@ -87,12 +96,20 @@ pub(super) fn serve(
 }
 
 async fn accept(listener: UnixListener, is_peer: IsPeer, service: Service) {
-    let (mut accepted, mut strangers) = (0, 0_u32);
-    while accepted < MAX_CONNECTIONS {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (mut accepted, mut strangers) = (0_u32, 0_u32);
+    while let Ok(place) = Arc::clone(&connections).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) if is_peer(stream.as_fd()) => {
-                accepted += 1;
-                service.fate.spawn(&service.io, serve_connection(stream, service.clone()));
+                let (io, connection) = (&service.io, serve_connection(stream, service.clone()));
+                service.fate.spawn(io, async move {
+                    connection.await;
+                    drop(place);
+                });
+                accepted = accepted.saturating_add(1);
+                if accepted > MANY_CONNECTIONS {
+                    tokio::time::sleep(CONNECTION_PAUSE).await;
+                }
             }
             Ok(_) if strangers < MAX_STRANGERS => strangers += 1,
             Ok(_) => tokio::time::sleep(STRANGER_PAUSE).await,
@@ -105,7 +122,7 @@ async fn serve_connection(stream: UnixStream, service: Service) {
     let mut builder = Builder::new();
     builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.max_frame_size(MAX_FRAME).max_header_list_size(MAX_HEADERS);
-    builder.max_concurrent_streams(MAX_STREAMS);
+    builder.max_concurrent_streams(MAX_STREAMS).max_local_error_reset_streams(Some(REFUSED_STREAMS));
     let stream = Metered::server(stream, &service.fate);
     let Ok(mut connection): Result<Connection<Metered, Bytes>, _> = builder.handshake(stream).await else { return };
     // A connection that breaks the rules is closed; what the plugin makes of that is its own affair.

@@ -22,6 +22,12 @@ const PREFACE: usize = 24;
 /// Kind of a frame with content.
 const DATA: u8 = 0;
 
+/// Kind of a frame with headers or trailers.
+const HEADERS: u8 = 1;
+
+/// Flag of the last frame of a stream.
+const END_STREAM: u8 = 1;
+
 /// Frames after which others have their turn.
 const TURN: u64 = 1_000;
 
@@ -30,6 +36,7 @@ pub(super) struct Metered {
     stream: UnixStream,
     fate: Arc<Fate>,
     meter: Meter,
+    is_client: bool,
     received: Frames,
     sent: Frames,
     /// Frames since this connection had to wait.
@@ -39,24 +46,27 @@ pub(super) struct Metered {
 impl Metered {
     /// A connection on which the host is the client.
     pub(super) fn client(stream: UnixStream, fate: &Arc<Fate>) -> Self {
-        Self::new(stream, fate, (0, PREFACE))
+        Self::new(stream, fate, true)
     }
 
     /// A connection on which the host is the server.
     pub(super) fn server(stream: UnixStream, fate: &Arc<Fate>) -> Self {
-        Self::new(stream, fate, (PREFACE, 0))
+        Self::new(stream, fate, false)
     }
 
-    fn new(stream: UnixStream, fate: &Arc<Fate>, (received, sent): (usize, usize)) -> Self {
+    fn new(stream: UnixStream, fate: &Arc<Fate>, is_client: bool) -> Self {
+        let (received, sent) = if is_client { (0, PREFACE) } else { (PREFACE, 0) };
         let (received, sent) = (Frames::behind(received), Frames::behind(sent));
-        Self { stream, fate: Arc::clone(fate), meter: Meter::new(), received, sent, turn: 0 }
+        Self { stream, fate: Arc::clone(fate), meter: Meter::new(), is_client, received, sent, turn: 0 }
     }
 
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (mut frames, mut idle) = (0, 0);
-        self.received.pass(bytes, |kind, length| {
+        let (mut frames, mut idle, is_client) = (0, 0, self.is_client);
+        self.received.pass(bytes, |kind, flags, length| {
             frames += 1;
-            idle += weight(kind == DATA, length);
+            // The end of a call that the host made, once for each, has the text of its error.
+            let is_end = is_client && kind == HEADERS && flags & END_STREAM != 0;
+            idle += if is_end { 1 } else { weight(kind == DATA, length) };
         });
         self.turn += frames;
         if self.meter.received(idle) {
@@ -68,7 +78,7 @@ impl Metered {
 
     fn sent(&mut self, bytes: &[u8]) {
         let mut frames = 0;
-        self.sent.pass(bytes, |kind, length| frames += u64::from(kind == DATA && length > 0));
+        self.sent.pass(bytes, |kind, _, length| frames += u64::from(kind == DATA && length > 0));
         self.meter.sent(frames);
     }
 }
@@ -143,8 +153,8 @@ impl Frames {
         Self { head: [0; HEAD], filled: 0, left: bytes }
     }
 
-    /// Calls `each` with kind and length of the frames whose heads are complete with these bytes.
-    fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, usize)) {
+    /// Calls `each` with kind, flags and length of the frames whose heads are complete with these bytes.
+    fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, u8, usize)) {
         loop {
             let skipped = self.left.min(bytes.len());
             self.left -= skipped;
@@ -158,10 +168,10 @@ impl Frames {
             }
             (self.filled, bytes) = (self.filled + part.len(), rest);
             if self.filled == HEAD {
-                let [a, b, c, kind, ..] = self.head;
+                let [a, b, c, kind, flags, ..] = self.head;
                 self.left = u32::from_be_bytes([0, a, b, c]) as usize;
                 self.filled = 0;
-                each(kind, self.left);
+                each(kind, flags, self.left);
             }
         }
     }
@@ -173,15 +183,17 @@ mod tests {
 
     #[test]
     fn frames_are_found_however_their_bytes_come() {
-        let frame = |kind: u8, length: usize| {
+        let frame = |kind: u8, flags: u8, length: usize| {
             let head = u32::try_from(length).unwrap().to_be_bytes();
-            [&head[1..], &[kind, 0, 0, 0, 0, 1], &vec![7; length]].concat()
+            [&head[1..], &[kind, flags, 0, 0, 0, 1], &vec![7; length]].concat()
         };
-        let stream = [vec![1; PREFACE], frame(4, 0), frame(0, 300), frame(6, 8), frame(0, 70_000)].concat();
+        let stream = [vec![1; PREFACE], frame(4, 0, 0), frame(0, 1, 300), frame(6, 0, 8), frame(1, 5, 70_000)].concat();
         for size in [1, 2, 8, 9, 10, 1_000, stream.len()] {
             let (mut frames, mut found) = (Frames::behind(PREFACE), Vec::new());
-            stream.chunks(size).for_each(|bytes| frames.pass(bytes, |kind, length| found.push((kind, length))));
-            assert_eq!(found, [(4, 0), (0, 300), (6, 8), (0, 70_000)], "{size}");
+            stream
+                .chunks(size)
+                .for_each(|bytes| frames.pass(bytes, |kind, flags, length| found.push((kind, flags, length))));
+            assert_eq!(found, [(4, 0, 0), (0, 1, 300), (6, 0, 8), (1, 5, 70_000)], "{size}");
         }
     }
 }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use super::super::session::{Channel, Output};
 use super::client::{Begun, Client, begin, end};
@@ -44,9 +43,7 @@ async fn listen(answer: ResponseFuture, request: SendStream<Bytes>, output: Outp
         Begun::Messages(mut messages) => {
             while let Some(data) = messages.next::<StdioData>(MAX_MESSAGE).await? {
                 // The stream's window is given back as its bytes are read: the plugin waits as long.
-                if let Some(pause) = hand_on(&data, &output) {
-                    tokio::time::sleep_until(pause).await;
-                }
+                hand_on(&data, &output).await;
             }
             end(&mut messages).await?.into_result()
         }
@@ -55,11 +52,18 @@ async fn listen(answer: ResponseFuture, request: SendStream<Bytes>, output: Outp
     outcome
 }
 
-fn hand_on(data: &StdioData, output: &Output) -> Option<Instant> {
+async fn hand_on(data: &StdioData, output: &Output) {
     let channel = match data.channel() {
         stdio_data::Channel::Stdout => Channel::Stdout,
         stdio_data::Channel::Stderr => Channel::Stderr,
-        stdio_data::Channel::Invalid => return None,
+        stdio_data::Channel::Invalid => return,
     };
-    data.data.chunks(CHUNK).map(|chunk| output(channel, chunk)).max().flatten()
+    for chunk in data.data.chunks(CHUNK) {
+        let mut pause = output(channel, chunk);
+        while let Some(until) = pause {
+            tokio::time::sleep_until(until).await;
+            // It may be worth several pauses.
+            pause = output(channel, &[]);
+        }
+    }
 }

@@ -89,7 +89,12 @@ fn segments(bytes: &[u8]) -> Result<Facts> {
             INTERPRETER_SEGMENT if facts.interpreter.is_none() => {
                 facts.interpreter = Some(interpreter(bytes, segment)?);
             }
-            LOADED_SEGMENT | STACK_SEGMENT => {
+            kind @ (LOADED_SEGMENT | STACK_SEGMENT) => {
+                let (from, length) = (word64(bytes, segment + 8)?, word64(bytes, segment + 32)?);
+                let end = from.checked_add(length).ok_or_else(cut)?;
+                if kind == LOADED_SEGMENT && end > bytes.len() as u64 {
+                    return Err(cut());
+                }
                 facts.writes_code |= word32(bytes, segment + 4)? & WRITE_AND_EXECUTE == WRITE_AND_EXECUTE;
             }
             _ => {}
@@ -107,7 +112,10 @@ fn interpreter(bytes: &[u8], segment: usize) -> Result<String> {
 }
 
 fn cut() -> Error {
-    Error::new(ErrorCode::EnvironmentJailProgram, "the program's ELF headers are damaged (copy or build it anew)")
+    Error::new(
+        ErrorCode::EnvironmentJailProgram,
+        "the program's ELF headers are damaged, or its end is missing (copy or build it anew)",
+    )
 }
 
 fn place(number: u64) -> Result<usize> {
@@ -198,6 +206,9 @@ mod tests {
         for length in HEADER_BYTES..whole.len() {
             assert!(inspect(&whole[..length]).is_err(), "{length}");
         }
+        let loaded = program(1, b"code");
+        assert!(inspect(&loaded).is_ok());
+        assert!(refusal(&loaded[..loaded.len() - 1]).contains("its end is missing"));
         let mut far = whole.clone();
         far[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(refusal(&far).contains("damaged"));

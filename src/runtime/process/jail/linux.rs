@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
 use super::child::{JailedChild, Progress};
 use super::messages::{self, no_descriptors};
@@ -43,6 +43,7 @@ impl Image {
     /// names then.
     pub fn seal(bytes: &[u8]) -> Result<Arc<Self>> {
         let facts = image::inspect(bytes)?;
+        may_write(bytes.len())?;
         let (file, is_sealed) = executable(bytes)?;
         Ok(Arc::new(Self { file, interpreter: facts.interpreter, writes_code: facts.writes_code, is_sealed }))
     }
@@ -202,7 +203,10 @@ fn job(spec: &JailSpec, user: Option<&User>) -> String {
     if let Some(user) = user {
         add("user", &user.number);
     }
-    add("group", &format_args!("goatflow-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed)));
+    // Hosts in different containers may have the same number.
+    let chance = getrandom::u32().unwrap_or_default();
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    add("group", &format_args!("goatflow-{}-{number}-{chance:08x}", std::process::id()));
     if let Some(parent) = &spec.group_parent {
         add("group_parent", &parent.display());
     }
@@ -232,6 +236,20 @@ fn give_away(directory: &Path, user: u32) -> Result<()> {
             )
             .with_source(std::io::Error::from(errno))
         })
+}
+
+/// Fails where a file of so many bytes, in memory too, would end the host by a signal.
+pub(in super::super) fn may_write(bytes: usize) -> Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if bytes as u64 > limit => Err(Error::new(
+            ErrorCode::EnvironmentResources,
+            format!(
+                "the host may write files of {limit} bytes at most, and {bytes} are needed for a native plugin (raise \
+                 RLIMIT_FSIZE: `LimitFSIZE=` of systemd, `ulimit -f`)"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A file that can be executed, and whether it is sealed memory.

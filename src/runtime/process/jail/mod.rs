@@ -27,6 +27,8 @@ mod users;
 #[cfg(native_plugins)]
 pub use child::{JailSockets, JailedChild};
 #[cfg(native_plugins)]
+pub(super) use linux::may_write;
+#[cfg(native_plugins)]
 pub use linux::{Image, Jail};
 
 #[cfg(not(native_plugins))]

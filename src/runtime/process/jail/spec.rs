@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Image;
 use crate::error::{Error, ErrorCode, Result};
+use crate::policy::defaults::NATIVE_MEMORY_BYTES;
 
 /// Bytes of all arguments and variables together.
 const MAX_TEXT_BYTES: usize = 128 * 1024;
@@ -53,7 +54,7 @@ pub struct JailLimits {
 impl Default for JailLimits {
     fn default() -> Self {
         Self {
-            memory_bytes: 512 * 1024 * 1024,
+            memory_bytes: NATIVE_MEMORY_BYTES,
             // gRPC servers run a few dozen; a bomb of threads stops here.
             threads: 64,
             cpu_percent: 0,

@@ -205,7 +205,9 @@ impl Failure {
                 "give the host a control group it may write to: for systemd `Delegate=yes` and `DelegateSubgroup=`, for \
                  containers a writable /sys/fs/cgroup"
             }
-            ("cgroup_mount" | "cgroup_list", _) => "mount control groups for the host, with memory, pids and cpu",
+            ("cgroup_mount" | "cgroup_list", _) | ("cgroup" | "cgroup_limit", ENOENT) => {
+                "mount control groups for the host, with memory, pids and cpu"
+            }
             ("seccomp" | "no_new_privs", _) => "use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)",
             ("bind" | "sockets" | "landlock_rule", ENOENT) => "create the path, or take it off the list",
             ("bind" | "sockets", ENOSYS) => "use Linux 5.12 or newer",

@@ -260,9 +260,10 @@ impl Driver {
 
     /// Lets the plugin write more, once it may.
     fn let_print(&mut self, context: &mut Context<'_>) -> Step {
-        if let Some(pause) = &mut self.pause {
+        while let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(context));
-            self.pause = None;
+            // What was printed at once may be worth several pauses.
+            self.pause = (self.output)(Channel::Stdout, &[]).map(|until| Box::pin(sleep_until(until)));
         }
         self.stack.go_on_printing();
         Poll::Pending

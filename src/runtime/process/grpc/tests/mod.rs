@@ -1,5 +1,6 @@
 //! Sessions with peers of both kinds: a plugin as others write it, and peers that do what no plugin should.
 
+mod connections;
 mod host;
 mod hostile;
 mod hostile_host_service;
@@ -77,7 +78,9 @@ impl Stage {
             output: {
                 let output = Arc::clone(&output);
                 Arc::new(move |channel, bytes: &[u8]| {
-                    output.lock().unwrap().push((channel, bytes.to_vec()));
+                    if !bytes.is_empty() {
+                        output.lock().unwrap().push((channel, bytes.to_vec()));
+                    }
                     (bytes == SLOW).then(|| tokio::time::Instant::now() + Duration::from_millis(200))
                 })
             },
