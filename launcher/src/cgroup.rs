@@ -60,7 +60,10 @@ impl Groups {
             return Ok(version);
         }
         let mut fault = Fault::new("cgroup", libc::ENOENT);
-        for (parent, may_change) in parents(&hierarchy, request) {
+        for (number, (parent, may_change)) in parents(&hierarchy, request).into_iter().enumerate() {
+            if number == 1 && request.group_parent.is_some() {
+                job.host.weak("group_parent", State::Reduced, &Fault { step: "group_parent", ..fault.clone() });
+            }
             let path = parent.join(&request.group);
             if hierarchy.is_unified && !hands_on(&parent, controller, may_change) {
                 fault = Fault { step: "cgroup_controller", errno: 0, place: parent.to_string_lossy().into_owned() };

@@ -24,7 +24,8 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 
 impl Manager {
     /// Takes a plugin out of service: new calls are refused at once; calls under way get `patience` to end. When some do
-    /// not, the plugin is gone all the same and the error says how many ran on; they end at their own deadlines.
+    /// not, the plugin is gone all the same and the error says how many ran on: calls of a
+    /// module end at their own deadlines, those of a native plugin end with its process.
     pub fn unload(&self, plugin: &str, patience: Duration) -> Result<()> {
         let slot = self.registry.loaded(plugin)?;
         check_not_around(&[&slot], patience)?;
@@ -220,7 +221,7 @@ fn still_busy(plugin: &Arc<str>, calls: usize) -> Error {
     Error::new(
         ErrorCode::LifecycleBusy,
         format!(
-            "plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (they end at their own deadlines)"
+            "plugin \"{plugin}\" takes no new calls, but {calls} did not end in time (those of a module end at their own deadlines, those of a native plugin with its process)"
         ),
     )
     .with_plugin(plugin)

@@ -13,6 +13,7 @@ pub mod duration;
 mod effective;
 pub mod evidence;
 mod grants;
+pub mod isolation;
 mod json;
 mod limits;
 pub mod observation;

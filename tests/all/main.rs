@@ -29,6 +29,7 @@ mod jail_plugin;
 mod jail_support;
 mod layering;
 mod native_contract;
+mod native_faults;
 mod native_hostile;
 mod native_life;
 mod native_races;

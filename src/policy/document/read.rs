@@ -5,6 +5,7 @@ use super::permission::{Sense, read_list};
 use super::report::Report;
 use super::{Bursts, Isolation, MAX_DOCUMENT_BYTES, PolicyDocument, VERSION};
 use crate::policy::Status;
+use crate::policy::isolation;
 use crate::policy::json::Node;
 use crate::policy::limits::BurstBudget;
 use crate::policy::observation::{MAX_OBSERVATION, Observe, Timestamp};
@@ -185,20 +186,24 @@ fn read_isolation(fields: &Fields<'_>, report: &mut Report) -> Option<Isolation>
     let fields = Fields::open(fields.get("isolation")?, &fields.path("isolation"), &ISOLATION_FIELDS, report)?;
     let interpreter = fields.text("interpreter", report);
     let read_only = fields.strings("read_only", report).unwrap_or_default();
-    for (path, name) in interpreter
-        .iter()
-        .map(|path| (*path, "interpreter"))
-        .chain(read_only.iter().map(|path| (path.as_str(), "read_only")))
-    {
-        if !path.starts_with('/') || path.contains('\0') {
-            report.problem(&fields.path(name), format!("`{}` is not an absolute path", harmless(path)));
+    if let Some(path) = interpreter.filter(|path| !path.starts_with('/') || path.contains('\0')) {
+        report.problem(&fields.path("interpreter"), format!("`{}` is not an absolute path", harmless(path)));
+    }
+    for problem in read_only.iter().filter_map(|path| isolation::check_place(path).err()) {
+        report.problem(&fields.path("read_only"), problem);
+    }
+    let environment = fields.texts("environment", report).unwrap_or_default();
+    for (name, value) in &environment {
+        let of_value = if value.contains('\0') { Err(format!("`{name}` has a zero byte")) } else { Ok(()) };
+        if let Err(problem) = isolation::check_variable(name).and(of_value) {
+            report.problem(&fields.path("environment"), problem);
         }
     }
     Some(Isolation {
         minimum: fields.whole32("minimum", 0..=4, report),
         interpreter: interpreter.map(str::to_owned),
         read_only,
-        environment: fields.texts("environment", report).unwrap_or_default(),
+        environment,
         jit: fields.flag("jit", report),
         threads: fields.whole32("threads", 1..=4096, report),
         cpu_percent: fields.whole32("cpu_percent", 0..=100_000, report),

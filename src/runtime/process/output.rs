@@ -92,7 +92,10 @@ impl ProcessLog {
             return;
         }
         let (level, message) = structured(text).unwrap_or_else(|| (LogLevel::Info, text.to_owned()));
-        lock(&self.tail).push(&message);
+        // What go-plugin says about its own work is no last word.
+        if level != LogLevel::Debug {
+            lock(&self.tail).push(&message);
+        }
         self.host.log(None, level, &message);
     }
 }

@@ -6,33 +6,12 @@ use std::sync::Arc;
 use super::Image;
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::defaults::NATIVE_MEMORY_BYTES;
+use crate::policy::isolation;
 
 /// Bytes of all arguments and variables together.
 const MAX_TEXT_BYTES: usize = 128 * 1024;
 /// Directories that may be shown.
 const MAX_BINDS: usize = 64;
-
-/// Places inside the jail that are its own.
-const RESERVED: [&str; 4] = ["/tmp", "/proc", "/dev", "/old"];
-
-/// Variables that change what the loader or a language's runtime does, by how they begin.
-const DANGEROUS: [&str; 12] = [
-    "LD_",
-    "GLIBC_",
-    "GCONV_",
-    "MALLOC_",
-    "GODEBUG",
-    "GOTRACEBACK",
-    "GORACE",
-    "PYTHON",
-    "NODE_",
-    "PERL",
-    "RUBY",
-    "JAVA_TOOL_OPTIONS",
-];
-
-/// Variables that the jail sets itself.
-const OWN: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
 
 /// How much of the machine a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +102,8 @@ impl JailSpec {
             return Err(refused(format!("more than {MAX_BINDS} read-only paths are asked for")));
         }
         for path in self.read_only.iter().chain(&self.sockets) {
-            check_path(path)?;
+            let text = path.to_str().ok_or_else(|| refused(format!("the path `{}` is not UTF-8", path.display())))?;
+            isolation::check_place(text).map_err(refused)?;
             if !path.exists() {
                 return Err(refused(format!(
                     "the path `{}` does not exist (create it, or leave it out)",
@@ -162,7 +142,7 @@ impl JailSpec {
         if self.arguments.is_empty() || self.arguments.iter().chain(values).any(|text| text.contains('\0')) {
             return Err(refused("an argument or variable has a zero byte, or there is no argument".into()));
         }
-        self.environment.iter().try_for_each(|(name, _)| check_variable(name))
+        self.environment.iter().try_for_each(|(name, _)| isolation::check_variable(name).map_err(refused))
     }
 
     /// True when the path lies in what is shown.
@@ -173,44 +153,4 @@ impl JailSpec {
 
 fn refused(reason: String) -> Error {
     Error::new(ErrorCode::EnvironmentJailRequest, reason)
-}
-
-fn check_variable(name: &str) -> Result<()> {
-    let is_name = !name.is_empty()
-        && !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.chars().all(|part| part.is_ascii_alphanumeric() || part == '_');
-    if !is_name {
-        return Err(refused(format!("`{}` is no name for a variable (use A-Z, 0-9 and _)", name.escape_debug())));
-    }
-    if OWN.contains(&name) {
-        return Err(refused(format!("the variable `{name}` is set by the jail (leave it out)")));
-    }
-    if DANGEROUS.iter().any(|start| name.starts_with(start)) {
-        return Err(refused(format!(
-            "the variable `{name}` changes what code runs, and is never passed (leave it out)"
-        )));
-    }
-    Ok(())
-}
-
-/// Absolute, plain, and not where the jail has something of its own.
-fn check_path(path: &Path) -> Result<()> {
-    let shown = path.display();
-    let text = path.to_str().filter(|text| !text.contains('\0'));
-    let text = text.ok_or_else(|| refused(format!("the path `{shown}` is not UTF-8")))?;
-    let is_plain = text.starts_with('/')
-        && text.len() < 1024
-        && text[1..].split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    if !is_plain {
-        return Err(refused(format!("the path `{shown}` is not absolute and plain (give it without `.`, `..`, `//`)")));
-    }
-    if let Some(own) = RESERVED.iter().find(|own| text == **own || is_below_fixed(text, own)) {
-        return Err(refused(format!("the path `{shown}` lies in the jail's own `{own}` (use another place)")));
-    }
-    Ok(())
-}
-
-/// The scratch directory is a file system of its own, in which other places can be shown.
-fn is_below_fixed(text: &str, own: &str) -> bool {
-    own != "/tmp" && text.strip_prefix(own).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -173,6 +173,9 @@ impl Failure {
             "cgroup_controller" => {
                 return format!("`{}` does not hand the controller on to groups below it", self.place);
             }
+            "group_parent" if self.errno == 0 => {
+                return format!("`{}` does not hand the controllers on to groups below it", self.place);
+            }
             "landlock_version" => return format!("the kernel offers version {} of Landlock only", self.place),
             "process_limit" => return "processes are counted per user, and the plugin has the host's".to_owned(),
             "own_user" => return "the plugin has the host's user; only root can give it one of its own".to_owned(),
@@ -207,6 +210,9 @@ impl Failure {
             }
             ("cgroup_mount" | "cgroup_list", _) | ("cgroup" | "cgroup_limit", ENOENT) => {
                 "mount control groups for the host, with memory, pids and cpu"
+            }
+            ("group_parent", _) => {
+                "create the control group that `native.group_parent` names, below each controller's mount"
             }
             ("seccomp" | "no_new_privs", _) => "use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)",
             ("bind" | "sockets" | "landlock_rule", ENOENT) => "create the path, or take it off the list",
