@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::peer::{self, Peer};
+use super::raw;
 use super::*;
 use crate::plugin::TraceContext;
 
@@ -216,4 +217,21 @@ fn timeouts_are_written_in_the_unit_that_they_fit() {
     assert_eq!(written(Duration::from_secs(100)).as_deref(), Some("100000m"));
     assert_eq!(written(Duration::from_secs(100_000)).as_deref(), Some("100000S"));
     assert_eq!(written(Duration::MAX), None);
+}
+
+#[test]
+fn errors_with_much_to_say_end_no_session() {
+    let stage = Stage::new(raw::serve(Arc::new(|path, request, mut respond| {
+        if !path.ends_with("Plugin/Call") {
+            return raw::keep((request, respond));
+        }
+        let mut response = raw::head();
+        response.headers_mut().insert("grpc-status", "9".parse().unwrap());
+        response.headers_mut().insert("grpc-message", "reason ".repeat(1_100).parse().unwrap());
+        respond.send_response(response, true).unwrap();
+    })));
+    // Counted by their length they would be more than a plugin may send without a cause.
+    for _ in 0..3_000 {
+        assert_eq!(stage.call("f", b"").unwrap_err().code(), ErrorCode::PluginFailed);
+    }
 }
