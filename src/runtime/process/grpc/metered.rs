@@ -36,7 +36,7 @@ pub(super) struct Metered {
     stream: UnixStream,
     fate: Arc<Fate>,
     meter: Meter,
-    is_client: bool,
+    calls: Calls,
     received: Frames,
     sent: Frames,
     /// Frames since this connection had to wait.
@@ -57,16 +57,16 @@ impl Metered {
     fn new(stream: UnixStream, fate: &Arc<Fate>, is_client: bool) -> Self {
         let (received, sent) = if is_client { (0, PREFACE) } else { (PREFACE, 0) };
         let (received, sent) = (Frames::behind(received), Frames::behind(sent));
-        Self { stream, fate: Arc::clone(fate), meter: Meter::new(), is_client, received, sent, turn: 0 }
+        let calls = Calls { is_client, unended: 0 };
+        Self { stream, fate: Arc::clone(fate), meter: Meter::new(), calls, received, sent, turn: 0 }
     }
 
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (mut frames, mut idle, is_client) = (0, 0, self.is_client);
+        let (mut frames, mut idle) = (0, 0);
+        let calls = &mut self.calls;
         self.received.pass(bytes, |kind, flags, length| {
             frames += 1;
-            // The end of a call that the host made, once for each, has the text of its error.
-            let is_end = is_client && kind == HEADERS && flags & END_STREAM != 0;
-            idle += if is_end { 1 } else { weight(kind == DATA, length) };
+            idle += calls.weigh(kind, flags, length);
         });
         self.turn += frames;
         if self.meter.received(idle) {
@@ -77,9 +77,36 @@ impl Metered {
     }
 
     fn sent(&mut self, bytes: &[u8]) {
-        let mut frames = 0;
-        self.sent.pass(bytes, |kind, _, length| frames += u64::from(kind == DATA && length > 0));
+        let (mut frames, calls) = (0, &mut self.calls);
+        self.sent.pass(bytes, |kind, _, length| {
+            frames += u64::from(kind == DATA && length > 0);
+            calls.begin(kind);
+        });
         self.meter.sent(frames);
+    }
+}
+
+/// Calls that the host made on a connection, and their ends: those have the text of an error, and may be as long as that.
+#[derive(Debug)]
+struct Calls {
+    is_client: bool,
+    unended: u64,
+}
+
+impl Calls {
+    /// Takes note of a frame that the host sent.
+    fn begin(&mut self, kind: u8) {
+        self.unended += u64::from(self.is_client && kind == HEADERS);
+    }
+
+    /// What a frame of the plugin counts for. Ends of calls are caused by the host, as many as it made; further ones are not,
+    /// which a plugin may send for streams that have ended.
+    fn weigh(&mut self, kind: u8, flags: u8, length: usize) -> u64 {
+        if kind == HEADERS && flags & END_STREAM != 0 && self.unended > 0 {
+            self.unended -= 1;
+            return 1;
+        }
+        weight(kind == DATA, length)
     }
 }
 
@@ -180,6 +207,22 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_end_of_a_call_that_was_made_may_be_long() {
+        let mut calls = Calls { is_client: true, unended: 0 };
+        let long = 6_400;
+        assert_eq!(calls.weigh(HEADERS, END_STREAM, long), 101);
+        (0..2).for_each(|_| calls.begin(HEADERS));
+        calls.begin(DATA);
+        assert_eq!([0; 2].map(|_: u64| calls.weigh(HEADERS, 4 | END_STREAM, long)), [1, 1]);
+        assert_eq!(calls.weigh(HEADERS, END_STREAM, long), 101, "one too many");
+        calls.begin(HEADERS);
+        assert_eq!(calls.weigh(HEADERS, 4, long), 101, "no end");
+        let mut calls = Calls { is_client: false, unended: 0 };
+        calls.begin(HEADERS);
+        assert_eq!(calls.weigh(HEADERS, END_STREAM, long), 101, "a request");
+    }
 
     #[test]
     fn frames_are_found_however_their_bytes_come() {
