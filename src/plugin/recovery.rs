@@ -1,5 +1,5 @@
 //! When a plugin that failed is started again: at once, later, or not any more. Belongs to the plugin's name, so that
-//! neither a reload nor a new version forgets it.
+//! neither a reload nor a new version forgets failures; only where nothing is started any more, another version is a new start.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
